@@ -1,0 +1,475 @@
+"""The only module that touches the share: single calls, and the second look after an ambiguous answer.
+
+A share lies in known ways (the measured ones are on the design page): a rename that was done may answer ENOENT or EIO,
+a name that was missing once can stay missing to ``stat``, a listing can be old. So:
+
+- whatever decides anything works from a listing, never from ``stat`` of a name that was looked up before;
+- after an ambiguous answer a move looks for its *target* by listing the directory (`Share.try_move`);
+- every file but a journal and an attempt's stream is written whole under another name and renamed.
+
+Every other module gets a `Share` and calls nothing of ``os`` that touches the queue. A test finds those that do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import stat
+from collections.abc import Callable
+from enum import Enum
+
+from jobqueue import system
+from jobqueue.clock import Clock
+
+# What a call may answer although it was executed, or although it would be executed at a second try; or, as ENOTDIR,
+# because a directory was replaced, as a listing shows. (Source: measured with a server restarted in mid-call, see
+# docs/design; rename(2).)
+AMBIGUOUS = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EEXIST,
+        errno.ENOTEMPTY,
+        errno.EIO,
+        errno.ETIMEDOUT,
+        errno.ESTALE,
+        errno.EACCES,
+        errno.EBUSY,
+    }
+)
+# What a call answers that was certainly not executed, for want of room or leave to write.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+MOVE_TRIES = 4
+# A time that is longer than one tick of a server's clock: two entries made in one tick can hide one another on NFSv3.
+TICK_S = 0.05
+# Kinds of file systems that lie on this host alone. Everything else, the unknown too, counts as shared with others.
+LOCAL_KINDS = frozenset(
+    {"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "ramfs", "zfs", "f2fs", "bcachefs", "jfs", "overlay"}
+)
+# Kinds whose server has written a name before it answers, so that there is nothing for us to sync but file contents.
+SERVED_KINDS = frozenset({"nfs", "nfs4", "cifs", "smb3"})
+
+
+class Removal(Enum):
+    """What became of a directory that was to be removed."""
+
+    REMOVED = "removed"
+    MISSING = "missing"
+    NOT_EMPTY = "not empty"
+
+
+class Appender:
+    """A file that this process alone appends to: a journal, or a job's stream.
+
+    Not guaranteed: that another host sees a line before `sync` has returned.
+
+    Args:
+        path: where it is; made if it is missing.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self.offset = os.fstat(self._fd).st_size
+
+    def append(self, data: bytes) -> int:
+        """Appends ``data`` with one write and returns the offset where it begins.
+
+        Raises:
+            OSError: it was not written, or not whole. CRASH: what is there then is a line that does not parse; the
+                caller goes on in another file.
+        """
+        at = self.offset
+        written = os.write(self._fd, data)
+        if written != len(data):
+            raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes were written", self.path)
+        self.offset += written
+        return at
+
+    def sync(self) -> None:
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class Lock:
+    """An exclusive lock on a file, held until it is released or the process ends.
+
+    Not guaranteed: that another host sees it (NFS mounted with ``nolock``, sshfs). So a lock proves nothing alone.
+
+    Args:
+        path: of the file; made if it is missing.
+
+    Raises:
+        OSError: somebody else holds it, or the share takes no locks.
+    """
+
+    def __init__(self, path: str) -> None:
+        import portalocker  # late: only workers lock
+
+        self._file = open(path, "ab")
+        try:
+            portalocker.lock(self._file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.LockException as error:
+            self._file.close()
+            raise OSError(errno.EAGAIN, f"it cannot be locked ({error})", path) from error
+
+    def release(self) -> None:
+        self._file.close()
+
+
+class Share:
+    """The calls on the share.
+
+    Args:
+        clock: through which all waiting goes.
+        chance: the one generator of random numbers.
+    """
+
+    def __init__(self, clock: Clock | None = None, chance: random.Random | None = None) -> None:
+        self.clock = clock or Clock()
+        self.chance = chance or random.Random(os.urandom(16))
+        self._kinds: dict[str, str | None] = {}
+        self._home: str | None = None
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    def names(self, directory: str) -> list[str]:
+        """The names in a directory, unsorted.
+
+        Raises:
+            OSError: it cannot be listed; FileNotFoundError if it is missing.
+        """
+        return os.listdir(directory)
+
+    def names_or_none(self, directory: str) -> list[str] | None:
+        """The names in a directory, or ``None`` if it is missing, or a file is in its place."""
+        try:
+            return os.listdir(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def names_afresh(self, directory: str) -> list[str]:
+        """The names in a directory, whatever this host remembers of it.
+
+        NFS: an entry that was made in the same server tick as an earlier listing of ours can be missing from all later
+        ones (NFSv3). A changed modification time makes the client ask again; it has to be another tick for that.
+        """
+        if self.is_remote(directory):
+            self.clock.sleep(TICK_S)
+            os.utime(directory)
+        return os.listdir(directory)
+
+    def some_names(self, directory: str, wanted: Callable[[str], bool]) -> set[str]:
+        """A few of the names in a directory that are ``wanted``, at least one if there is one. Missing: none.
+
+        ``os.scandir`` reads a thousand names at once, which would make the cost of a job depend on how many wait.
+        """
+        try:
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return set()
+        try:
+            for names in system.names_bit_by_bit(fd):
+                if found := {name for name in names if wanted(name)}:
+                    return found
+            return set()
+        except FileNotFoundError:
+            # RACE: somebody removed it after we had opened it.
+            return set()
+        finally:
+            os.close(fd)
+
+    def has(self, directory: str, name: str) -> bool:
+        """Whether a listing of ``directory`` shows ``name``. NFS: ``stat`` of a name can be wrong for minutes."""
+        return name in (self.names_or_none(directory) or ())
+
+    def is_dir(self, path: str) -> bool:
+        return os.path.isdir(path)
+
+    def mode_and_owner(self, path: str) -> tuple[int, int, int]:
+        """Permission bits, owner's user id and modification time in ns of a file or directory."""
+        seen = os.stat(path)
+        return stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_mtime_ns
+
+    def changed_at(self, path: str) -> float | None:
+        """When a file was last changed, by the server's clock in seconds, or ``None`` if it is missing.
+
+        NFS: open and fstat ask the server; a bare ``stat`` can be tens of seconds old.
+        """
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.fstat(fd).st_mtime
+        finally:
+            os.close(fd)
+
+    def is_remote(self, path: str) -> bool:
+        """Whether ``path`` lies on a file system that other hosts may share."""
+        return self._kind(path) not in LOCAL_KINDS
+
+    def settle_in(self, directory: str) -> None:
+        """Says that everything below ``directory`` lies on one file system: a queue is never spread over several."""
+        self._home = directory
+
+    def _kind(self, path: str) -> str | None:
+        """The kind of file system below ``path``; looked up once for a directory, and once for all of a queue."""
+        if self._home is not None and path.startswith(self._home):
+            path = self._home
+        if path not in self._kinds:
+            self._kinds[path] = system.kind_of_mount(path)
+        return self._kinds[path]
+
+    # --- reading and writing -----------------------------------------------------------------------------------
+
+    def read(self, path: str) -> bytes:
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
+
+    def read_part(self, path: str, offset: int, size: int) -> bytes:
+        """At most ``size`` bytes of a file from ``offset`` on."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(fd, size, offset)
+        finally:
+            os.close(fd)
+
+    def size(self, path: str) -> int:
+        """The size of a file in bytes, 0 if it is missing."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return 0
+        try:
+            return os.fstat(fd).st_size
+        finally:
+            os.close(fd)
+
+    def create(self, path: str) -> None:
+        """Makes an empty file, of a name that nobody else uses.
+
+        NFS: O_EXCL would cost a second call each, to put right the times that hold the client's mark.
+        """
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+
+    def write_new(self, path: str, data: bytes, *, sync: bool = True) -> None:
+        """Writes a file that nobody can see yet, and syncs it. Source: fsync(2), close(2)."""
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            if sync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def write_whole(self, path: str, data: bytes, *, sync: bool = True) -> None:
+        """Makes ``path`` hold ``data``: readers see the old file or the new one, never a part.
+
+        Args:
+            path: of the file.
+            data: its new contents.
+            sync: whether it has to outlast a power cut; what only shows how far a job is need not.
+
+        CRASH: before the rename a ``.new-`` file is left, which nobody reads.
+        """
+        directory, name = os.path.split(path)
+        new = f".new-{name}-{self.chance.getrandbits(32):08x}"
+        try:
+            self.write_new(f"{directory}/{new}", data, sync=sync)
+            self._rename_new(directory, new, name)
+        except OSError:
+            self.try_unlink(f"{directory}/{new}")
+            raise
+        if sync:
+            self.sync_dir(directory)
+
+    def _rename_new(self, directory: str, new: str, name: str) -> None:
+        try:
+            os.rename(f"{directory}/{new}", f"{directory}/{name}")
+        except OSError as error:
+            # Nobody else moves our new file, so where it is gone from its directory the rename was executed.
+            names = self.names_or_none(directory) if error.errno in AMBIGUOUS else None
+            if names is None or new in names or name not in names:
+                raise
+
+    def append_to(self, path: str) -> Appender:
+        return Appender(path)
+
+    def append_once(self, path: str, data: bytes) -> None:
+        """Appends to a file that no other process appends to, in one go."""
+        file = Appender(path)
+        try:
+            file.append(data)
+        finally:
+            file.close()
+
+    # --- moving ------------------------------------------------------------------------------------------------
+
+    def swap(self, source: str, target: str) -> OSError | None:
+        """One rename as a compare-and-swap; ``None`` if it was answered with success, else the answer.
+
+        A caller that is given an error lists and decides anew: the rename may have been executed all the same.
+
+        Raises:
+            OSError: one that says that the rename was not executed.
+        """
+        try:
+            os.rename(source, target)
+        except OSError as error:
+            if error.errno not in AMBIGUOUS:
+                raise
+            return error
+        return None
+
+    def try_move(
+        self, source_dir: str, source: str, target_dir: str, target: str, *, left: list[str] | None = None
+    ) -> bool:
+        """One rename, with the second look; whether the target is there.
+
+        Args:
+            source_dir: directory of the file.
+            source: its name.
+            target_dir: where it is to go.
+            target: its name there.
+            left: after a loss, receives what ``source_dir`` held when we looked.
+
+        Where the target's name carries the mover, ``True`` means "done by me"; where it does not, "done by somebody".
+
+        RACE: ``False`` is provisional. A rename that was lost on the way can still be executed after we have looked;
+        then the token lies under a name that we own, and reconciling finds it there.
+
+        Raises:
+            OSError: an error that a second try would not cure, or one that stayed for 4 tries.
+        """
+        failed = None
+        for _ in range(MOVE_TRIES):
+            try:
+                os.rename(f"{source_dir}/{source}", f"{target_dir}/{target}")
+                return True
+            except OSError as error:
+                if error.errno not in AMBIGUOUS:
+                    raise
+                failed = error
+            if self.has(target_dir, target):
+                return True
+            names = self.names_or_none(source_dir) or []
+            if source not in names:
+                if left is not None:
+                    left[:] = names
+                return False
+        if failed is not None and failed.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise failed
+        return False
+
+    def try_unlink(self, path: str) -> bool:
+        """Removes a file; whether it was there."""
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def lock(self, path: str) -> Lock:
+        return Lock(path)
+
+    # --- directories -------------------------------------------------------------------------------------------
+
+    def make_dir(self, path: str, mode: int = 0o777) -> None:
+        os.mkdir(path, mode)
+
+    def try_make_dir(self, path: str) -> bool:
+        """Makes a directory; ``False`` if the name is taken. NFS: the taker may be our own call, answered twice."""
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            return False
+        return True
+
+    def make_dirs_below(self, base: str, place: str) -> str:
+        """Makes the directories that ``place`` names below ``base``, where they are missing; the last one's path.
+
+        Raises:
+            FileNotFoundError: ``base`` is missing; it is never made, for then somebody has deleted it.
+        """
+        path = base
+        for part in place.split("/"):
+            path = f"{path}/{part}"
+            self.try_make_dir(path)
+        return path
+
+    def remove_dir(self, path: str) -> Removal:
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return Removal.MISSING
+        except OSError as error:
+            # Source: rmdir(2) allows either for a directory that is not empty.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return Removal.NOT_EMPTY
+        return Removal.REMOVED
+
+    def remove_tree(self, path: str) -> bool:
+        """Removes a directory and all below it, as far as it goes; whether nothing is left.
+
+        NFS: a file that somebody holds open stays as ``.nfs...`` and keeps its directory.
+        """
+        pending = [(path, False)]
+        whole = True
+        while pending:
+            directory, emptied = pending.pop()
+            if emptied:
+                whole = self.remove_dir(directory) is not Removal.NOT_EMPTY and whole
+                continue
+            pending.append((directory, True))
+            try:
+                with os.scandir(directory) as entries:
+                    found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            except FileNotFoundError:
+                continue
+            for name, is_dir in found:
+                if is_dir:
+                    pending.append((name, False))
+                else:
+                    self.try_unlink(name)
+        return whole
+
+    def link_for_people(self, target: str, path: str) -> None:
+        """A symbolic link to browse by; nothing reads it."""
+        os.symlink(target, path)
+
+    def enter(self, directory: str) -> None:
+        """Makes ``directory`` this process's working directory."""
+        os.chdir(directory)
+
+    # --- lasting -----------------------------------------------------------------------------------------------
+
+    def sync_dir(self, directory: str) -> None:
+        """Makes the names in a directory last, where that is a call: a server has written them when it answers."""
+        if self._kind(directory) in SERVED_KINDS:
+            return
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def sync_everything(self, directory: str) -> None:
+        """Makes all that lies on the file system of ``directory`` last, with one call. Source: syncfs(2)."""
+        if self._kind(directory) in SERVED_KINDS:
+            return
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            system.sync_file_system(fd, directory)
+        finally:
+            os.close(fd)
+
+    def touch(self, path: str) -> None:
+        """Sets a file's or directory's modification time to the server's present. Source: utimensat(2), UTIME_NOW."""
+        os.utime(path)

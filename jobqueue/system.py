@@ -1,0 +1,78 @@
+"""What the kernel offers and Python's ``os`` does not: for share.py alone."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+_FEW_NAMES_BYTES = 1024
+
+
+@functools.cache
+def _libc() -> Any:
+    import ctypes  # late: 10 ms, which commands that only look need not pay
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _libc_error(path: str | None = None) -> OSError:
+    import ctypes
+
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), path)
+
+
+def sync_file_system(fd: int, path: str) -> None:
+    """Makes everything on the file system of an open directory last. Source: syncfs(2).
+
+    Raises:
+        OSError: it could not be written; ``path`` is named in it.
+    """
+    if _libc().syncfs(fd) != 0:
+        raise _libc_error(path)
+
+
+def names_bit_by_bit(fd: int) -> Iterator[list[str]]:
+    """The names in an open directory, in small pieces. Source: getdents64(2), struct linux_dirent64."""
+    import ctypes
+
+    if not hasattr(_libc(), "getdents64"):
+        # Source: the GNU C library has it from version 2.30 on. Without it a look costs more, and finds the same.
+        yield os.listdir(fd)
+        return
+    buffer = ctypes.create_string_buffer(_FEW_NAMES_BYTES)
+    while True:
+        filled = _libc().getdents64(fd, buffer, _FEW_NAMES_BYTES)
+        if filled < 0:
+            raise _libc_error()
+        if filled == 0:
+            return
+        entries = buffer.raw[:filled]
+        names = []
+        at = 0
+        while at < filled:
+            length = int.from_bytes(entries[at + 16 : at + 18], sys.byteorder)
+            name = os.fsdecode(entries[at + 19 : at + length].partition(b"\0")[0])
+            if name not in (".", ".."):
+                names.append(name)
+            at += length
+        yield names
+
+
+def kind_of_mount(path: str) -> str | None:
+    """The kind of file system that ``path`` lies on, or ``None``. Source: proc(5), /proc/PID/mountinfo."""
+    found, kind = "", None
+    real = os.path.realpath(path)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields = line.split(" ")
+            # Blanks in a mount point are written as octal numbers.
+            point = fields[4].replace("\\040", " ")
+            inside = real == point or real.startswith(point.rstrip("/") + "/")
+            # The last of several mounts on one point is the one that is seen.
+            if inside and len(point) >= len(found):
+                found, kind = point, fields[fields.index("-") + 1]
+    return kind
