@@ -1,0 +1,63 @@
+"""Frame ranges: ``"1-100x2"``, an int, or a pair. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from jobqueue.errors import FrameRangeError
+
+_PART = re.compile(r"(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?\Z")
+
+
+def parse_frames(frames: Any) -> list[int]:
+    """The frames of a range, in order, each once.
+
+    Args:
+        frames: ``"1-100"``, ``"1-100x2"`` (every second), ``"1-10,20,30-28"`` (several; backwards counts down), an int
+            (one frame), a pair of ints (first and last), or a range.
+
+    Raises:
+        FrameRangeError: it is none of these, or holds no frame.
+    """
+    if isinstance(frames, bool):
+        raise FrameRangeError(f"{frames!r} is no frame range; write for example 1-100x2")
+    if isinstance(frames, int):
+        return [frames]
+    if isinstance(frames, range):
+        found = list(frames)
+    elif isinstance(frames, str):
+        found = [frame for part in frames.split(",") for frame in _part(frames, part.strip())]
+    elif isinstance(frames, Sequence) and len(frames) == 2 and all(type(frame) is int for frame in frames):
+        found = _count(frames[0], frames[1], 1)
+    else:
+        raise FrameRangeError(f"{frames!r} is no frame range; write for example 1-100x2, or give an int or a pair")
+    if not found:
+        raise FrameRangeError(f"the frame range {frames!r} is empty")
+    return list(dict.fromkeys(found))
+
+
+def _part(frames: str, part: str) -> list[int]:
+    match = _PART.match(part)
+    if not match:
+        raise FrameRangeError(f"{frames!r} is no frame range; write for example 1-100x2 or 1-10,20")
+    first, last, step = match.groups()
+    if step is not None and int(step) == 0:
+        raise FrameRangeError(f"the frame range {frames!r} has a step of 0")
+    return _count(int(first), int(last if last is not None else first), int(step or 1))
+
+
+def _count(first: int, last: int, step: int) -> list[int]:
+    return list(range(first, last + 1, step) if last >= first else range(first, last - 1, -step))
+
+
+def chunks(frames: Sequence[int], size: int) -> list[list[int]]:
+    """``frames`` cut into pieces of ``size`` (at least 1), the last one may be shorter.
+
+    Raises:
+        FrameRangeError: ``size`` is below 1.
+    """
+    if size < 1:
+        raise FrameRangeError(f"a chunk of {size} frames holds nothing; use 1 or more")
+    return [list(frames[at : at + size]) for at in range(0, len(frames), size)]

@@ -1,0 +1,94 @@
+"""Who we are: host, process and user, and names that are never used again."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import random
+import socket
+from typing import Any
+
+from jobqueue.layout import plain
+
+_NAME_LIMIT = 24
+_HOST_LIMIT = 32
+
+
+def host_name() -> str:
+    return socket.gethostname()
+
+
+def user_name() -> str:
+    """The user's name, or number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def new_name(name: str, chance: random.Random) -> str:
+    """``name-host-random``: for a worker, or for somebody who writes a record without being one.
+
+    Args:
+        name: what people call it; cut to 24 characters of ``[a-z0-9-]``.
+        chance: the generator of random numbers.
+    """
+    return f"{plain(name, _NAME_LIMIT)}-{plain(host_name(), _HOST_LIMIT)}-{chance.getrandbits(40):010x}"
+
+
+def boot_id() -> str:
+    """Changes with every start of the host. Source: random(4), /proc/sys/kernel/random/boot_id."""
+    return _line("/proc/sys/kernel/random/boot_id")
+
+
+def pid_namespace() -> str:
+    """Two processes can look each other up by pid only in the same one. Source: namespaces(7)."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        # Not Linux, or /proc is hidden: then nobody is told dead by his pid.
+        return ""
+
+
+def started_ticks(pid: int) -> int | None:
+    """When a process of this host started, in clock ticks since the boot; ``None`` if there is none.
+
+    A pid is used again, a pid with its start time is not. Source: proc(5), field 22 of /proc/PID/stat.
+    """
+    text = _line(f"/proc/{pid}/stat")
+    # The command's name may hold blanks and parentheses; the last one ends it.
+    fields = text.rpartition(")")[2].split()
+    return int(fields[19]) if len(fields) > 19 else None
+
+
+def is_group_running(group: int) -> bool:
+    """Whether a process of a process group still does something, which one that only waits to be reaped does not.
+
+    Where nobody reaps orphans (a container without an init) these stay for ever. Source: proc(5), /proc/PID/stat.
+    """
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        fields = _line(f"/proc/{name}/stat").rpartition(")")[2].split() if name.isdecimal() else []
+        if len(fields) > 2 and fields[2] == str(group) and fields[0] not in "ZX":
+            return True
+    return not os.path.isdir("/proc/self")
+
+
+def describe_process() -> dict[str, Any]:
+    """What others need to know to tell whether this process lives."""
+    pid = os.getpid()
+    return {
+        "host": host_name(),
+        "boot": boot_id(),
+        "pidns": pid_namespace(),
+        "pid": pid,
+        "started_ticks": started_ticks(pid),
+        "user": user_name(),
+    }
+
+
+def _line(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,95 @@
+"""What a slot did, one line of JSON for each event, in a file that this process alone appends to.
+
+The record that counts for a job is the line that its token names by WORKER, SLOT and OFFSET; whatever else stands in a
+journal is history for people.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from jobqueue.layout import JobLayout
+from jobqueue.params import dumps
+from jobqueue.share import Appender, Share
+
+_BLOCK_BYTES = 1 << 13
+_MAX_RECORD_BYTES = 1 << 26
+
+
+class Journal:
+    """The journal of one slot in one top-level job; the file comes into being with the first event.
+
+    Args:
+        share: to write with.
+        job: the top-level job.
+        worker: the writer's name.
+        slot: its number.
+    """
+
+    def __init__(self, share: Share, job: JobLayout, worker: str, slot: int) -> None:
+        self.path = job.journal(worker, slot)
+        self.slot = slot
+        self._share = share
+        self._file: Appender | None = None
+
+    def append(self, event: Mapping[str, Any], *, sync: bool) -> int:
+        """Appends one event and returns the offset of its line.
+
+        Raises:
+            OSError: it did not get there whole; the writer goes on in a journal of another slot number.
+        """
+        if self._file is None:
+            self._file = self._share.append_to(self.path)
+        at = self._file.append(dumps(event).encode("ascii") + b"\n")
+        if sync:
+            self._file.sync()
+        return at
+
+    def close(self) -> None:
+        """Closes the file; whatever that is answered, the descriptor is gone, and what counts was synced before."""
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                file.close()
+
+
+def read_record(share: Share, path: str, offset: int, node: int, attempt: int) -> dict[str, Any] | None:
+    """The record at an offset of a journal, or ``None`` where it is lost or is not that of this attempt."""
+    try:
+        data = share.read_part(path, offset, _BLOCK_BYTES)
+        while b"\n" not in data and len(data) < _MAX_RECORD_BYTES:
+            more = share.read_part(path, offset + len(data), len(data) + _BLOCK_BYTES)
+            if not more:
+                break
+            data += more
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return _record(data.partition(b"\n")[0], node, attempt)
+
+
+def _record(line: bytes, node: int, attempt: int) -> dict[str, Any] | None:
+    event = _parse(line)
+    matches = event is not None and event.get("node") == node and event.get("attempt") == attempt and "ok" in event
+    return event if matches else None
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """One event; ``None`` for a line that a crash or a power cut left torn."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def events(share: Share, path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """All events of a journal with their offsets; lines that do not parse are passed over."""
+    at = 0
+    for line in share.read(path).splitlines(keepends=True):
+        event = _parse(line)
+        if event is not None:
+            yield at, event
+        at += len(line)

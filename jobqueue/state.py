@@ -1,0 +1,187 @@
+"""Where jobs stand: reads tokens, moves nothing."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from jobqueue.errors import JobNotFoundError
+from jobqueue.hierarchy import Hierarchy
+from jobqueue.layout import (
+    TOKEN_FOLDERS,
+    ClosedToken,
+    JobLayout,
+    RunningToken,
+    Token,
+    WonToken,
+    latch_entry,
+)
+from jobqueue.registry import owed
+from jobqueue.store import Store
+
+AnyToken = Token | ClosedToken | RunningToken | WonToken
+
+
+class JobState(Enum):
+    """Where one job stands."""
+
+    BLOCKED = "blocked"
+    """It waits for sub-jobs."""
+    READY = "ready"
+    """A slot may take it."""
+    RUNNING = "running"
+    """A slot runs it, or has just run it."""
+    FINISHED = "finished"
+    """It has succeeded."""
+    FAILED = "failed"
+    """It has failed; its ancestors wait."""
+    CANCELLED = "cancelled"
+    """It was cancelled."""
+
+
+_ENDED = (JobState.FINISHED, JobState.FAILED, JobState.CANCELLED)
+
+
+class Sighting(NamedTuple):
+    """Where a job's token was seen.
+
+    Attributes:
+        state: what that means.
+        token: the token; ``None`` if it moved while we looked.
+        worker: who runs or ran it; ``None`` before.
+    """
+
+    state: JobState
+    token: AnyToken | None
+    worker: str | None
+
+    @property
+    def attempt(self) -> int:
+        """The number of the latest attempt, 0 before the first."""
+        return self.token.attempt if self.token else 0
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in _ENDED
+
+
+def _sighting(folder: str, name: str) -> tuple[int, Sighting] | None:
+    if folder in ("finished", "failed"):
+        closed = ClosedToken.parse(name)
+        return (closed.node, Sighting(JobState(folder), closed, closed.worker)) if closed else None
+    token = Token.parse(name)
+    return (token.node, Sighting(JobState(folder), token, None)) if token else None
+
+
+def look_up(store: Store, job: JobLayout, node: int) -> Sighting:
+    """Where one job of a hierarchy stands.
+
+    Raises:
+        JobNotFoundError: the top-level job was deleted.
+    """
+    start = f"{latch_entry(node)}."
+    for _ in range(2):
+        # RACE: a token that moves on while we look is found further on, since this is the order in which it flows; one
+        # that moved back (given back, retried) is found by the second scan.
+        for folder in TOKEN_FOLDERS:
+            for name in store.share.names_or_none(job.token_folder(folder)) or ():
+                if name.startswith(start) and (found := _sighting(folder, name)):
+                    return found[1]
+        for files, _, token in owed(store):
+            if token.job == job.number and token.node == node:
+                return Sighting(JobState.RUNNING, token, files.worker)
+    _raise_if_deleted(store, job)
+    return Sighting(JobState.RUNNING, None, None)
+
+
+def _raise_if_deleted(store: Store, job: JobLayout) -> None:
+    if store.share.names_or_none(job.ready) is None and store.share.names_or_none(job.finished) is None:
+        raise JobNotFoundError("there is no such job; it may have been deleted", job.dir)
+
+
+def scan(store: Store, job: JobLayout, count: int) -> list[Sighting]:
+    """Where every job of a hierarchy stands, by node; a fixed number of listings, however many jobs there are.
+
+    Args:
+        store: the queue.
+        job: the top-level job.
+        count: how many jobs the hierarchy has.
+
+    Raises:
+        JobNotFoundError: the top-level job was deleted.
+    """
+    found: dict[int, Sighting] = {}
+    for folder in TOKEN_FOLDERS:
+        for name in store.share.names_or_none(job.token_folder(folder)) or ():
+            if seen := _sighting(folder, name):
+                found[seen[0]] = seen[1]
+    if len(found) < count:
+        for files, _, token in owed(store):
+            if token.job == job.number and token.node not in found:
+                found[token.node] = Sighting(JobState.RUNNING, token, files.worker)
+    if not found:
+        _raise_if_deleted(store, job)
+    nowhere = Sighting(JobState.RUNNING, None, None)
+    return [found.get(node, nowhere) for node in range(count)]
+
+
+class Summary(NamedTuple):
+    """A hierarchy at a glance.
+
+    Attributes:
+        counts: how many jobs are in each state.
+        failed: the nodes of those that have failed.
+        has_ended: the root has finished or was cancelled; nothing more will happen.
+        is_stalled: some job has failed, and nothing is ready or running any more.
+        is_good: the root has succeeded.
+    """
+
+    counts: dict[JobState, int]
+    failed: list[int]
+    has_ended: bool
+    is_stalled: bool
+    is_good: bool
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def progress(self) -> float:
+        """Percent of the jobs that have succeeded."""
+        return 100.0 * self.counts[JobState.FINISHED] / max(1, self.total)
+
+
+def summarize(store: Store, job: JobLayout) -> Summary:
+    """How a hierarchy stands.
+
+    Raises:
+        JobNotFoundError: the top-level job was deleted.
+        BrokenJobError: its directory cannot be read.
+    """
+    count = Hierarchy(store.share, job.hierarchy).count
+    seen = scan(store, job, count)
+    summary = _summary(seen)
+    if summary.is_stalled:
+        # RACE: while we listed, one job may have ended and another have become ready behind our back. Nothing can
+        # happen to a hierarchy that is stalled, so a second look shows the same tokens.
+        again = scan(store, job, count)
+        if again != seen:
+            return _summary(again)._replace(is_stalled=False)
+    return summary
+
+
+def _summary(seen: list[Sighting]) -> Summary:
+    counts = dict.fromkeys(JobState, 0)
+    for sighting in seen:
+        counts[sighting.state] += 1
+    failed = [node for node, sighting in enumerate(seen) if sighting.state is JobState.FAILED]
+    root = seen[-1].state
+    active = counts[JobState.READY] + counts[JobState.RUNNING]
+    return Summary(
+        counts,
+        failed,
+        has_ended=root in (JobState.FINISHED, JobState.CANCELLED),
+        is_stalled=bool(failed) and not active and root not in (JobState.FINISHED, JobState.CANCELLED),
+        is_good=root is JobState.FINISHED,
+    )
