@@ -1,0 +1,216 @@
+"""One attempt of one job: its directory, streams, environment and record."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from jobqueue import params
+from jobqueue.errors import JobQueueError
+from jobqueue.hierarchy import Node
+from jobqueue.layout import JobLayout, RunningToken, base_name, job_name
+from jobqueue.procedures import describe
+from jobqueue.store import Store
+from jobqueue.streams import Spool
+
+# A traceback in the record is for a look; the whole of it lies in the attempt's directory.
+_MAX_TRACEBACK = 16_000
+_STATUS_PERIOD_S = 1.0
+
+
+class Attempt:
+    """Runs one claimed job in this process; what the procedure sees of it is `jobqueue.proc.AttemptSeam`.
+
+    Args:
+        store: the queue.
+        job: the top-level job.
+        node: the job.
+        token: its token in running/.
+        spool: takes what it prints.
+
+    Files:
+        Makes the attempt's directory; writes ``stdout``, ``stderr``, ``status.json`` and ``traceback`` in it where
+        there is something to write.
+    """
+
+    def __init__(self, store: Store, job: JobLayout, node: Node, token: RunningToken, spool: Spool) -> None:
+        self.name = job_name(token.job, node.place)
+        self.token = token
+        self.files = job.attempt(node.place, token.attempt)
+        self.running_dir = self.files.dir
+        self.progress = 0.0
+        self.status = ""
+        self._store = store
+        self._job = job
+        self._node = node
+        self._spool = spool
+        self._failed = False
+        self._shown = (0.0, "")
+        self._shown_at = 0.0
+        self._trace = ""
+        self._is_over = False
+        self._lock = threading.Lock()
+        self.started = store.share.clock.now()
+
+    # --- what the procedure sees ---------------------------------------------------------------------------------
+
+    @property
+    def stdout(self) -> TextIO:
+        return self._spool.stdout
+
+    @property
+    def stderr(self) -> TextIO:
+        return self._spool.stderr
+
+    def show_progress(self, progress: float) -> None:
+        self.progress = progress
+
+    def show_status(self, line: str) -> None:
+        self.status = str(line)
+
+    def mark_error(self) -> None:
+        self._failed = True
+
+    # --- running -------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Makes the directory and enters it.
+
+        Raises:
+            OSError: that cannot be done; the job can be given back, nothing of it has run.
+        """
+        share = self._store.share
+        place = self._node.place
+        # Order matters: where the directory is there, the spool holds what this attempt has printed.
+        self._spool.begin()
+        try:
+            if place and self.token.attempt == 1:
+                share.try_make_dir(self._job.node_dir(place))
+            share.try_make_dir(self.files.dir)
+        except FileNotFoundError:
+            # The directories of the jobs above come into being with their own first attempts, later than ours.
+            share.make_dirs_below(self._job.dir, f"{place}/{base_name(self.files.dir)}".lstrip("/"))
+        share.enter(self.files.dir)
+
+    def start_event(self) -> dict[str, Any]:
+        """The journal's line that says that the attempt begins."""
+        return {"event": "start", "node": self._node.node, "attempt": self.token.attempt, "time": self.started}
+
+    def run(self, *, is_interruptible: bool) -> dict[str, Any]:
+        """Runs the procedure and returns the attempt's record.
+
+        Args:
+            is_interruptible: whether a KeyboardInterrupt is the user's; else it is the job's own, which has failed.
+
+        Raises:
+            KeyboardInterrupt: the user wants this process to end; the job has no result.
+            OSError: the share does not give the procedure's file; nothing of the job has run.
+        """
+        process = os.getpid()
+        is_loaded = False
+        result: Any = None
+        error: BaseException | None = None
+        trace = ""
+        with self._environment():
+            try:
+                if self._node.type is not None:
+                    self._store.procedures.find(self._node.type)
+                is_loaded = True
+                proc = self._store.procedures.make(self._node.type, self._parameters())
+                proc._attach(self)
+                result = params.encode("the result", proc.run())
+            # SystemExit too: a job that calls sys.exit has failed, and the worker goes on.
+            except BaseException as caught:
+                if is_interruptible and isinstance(caught, KeyboardInterrupt) and os.getpid() == process:
+                    raise
+                # What is wrong with the procedure itself is a JobQueueError; the share's trouble is not the job's
+                # fault.
+                if not is_loaded and isinstance(caught, OSError) and not isinstance(caught, JobQueueError):
+                    raise
+                error, trace = caught, traceback.format_exc()
+        if os.getpid() != process:
+            # A child that the job has forked returns from it, too. It is not the slot, and must not act as one.
+            os.write(2, trace.encode("utf-8", "backslashreplace"))
+            os._exit(1 if error else 0)
+        record: dict[str, Any] = {
+            "event": "end",
+            "node": self._node.node,
+            "attempt": self.token.attempt,
+            "ok": error is None and not self._failed,
+            "start": self.started,
+            "end": self._store.share.clock.now(),
+            "progress": self.progress,
+            "status": self.status,
+        }
+        if record["ok"]:
+            record["result"] = result
+        else:
+            record["error"] = describe(error) if error else self.status or "the procedure called setError"
+            record["traceback"] = trace[-_MAX_TRACEBACK:]
+        self._trace = trace
+        return record
+
+    def _parameters(self) -> dict[str, Any]:
+        return {name: params.decode(value) for name, value in self._node.params.items()}
+
+    def save(self) -> None:
+        """Copies what was printed, and the traceback, to the attempt's directory; can be repeated.
+
+        Raises:
+            OSError: the share does not take it.
+        """
+        with self._lock:
+            # RACE: the thread that shows this attempt may come late; the spool will be the next attempt's by then.
+            self._is_over = True
+        try:
+            self._spool.copy(self._store.share, self.files)
+        except FileNotFoundError:
+            # A job may have tidied its own directory away. One that was deleted has no directory to make it in.
+            share, place = self._store.share, self._node.place
+            share.make_dirs_below(self._job.dir, f"{place}/{base_name(self.files.dir)}".lstrip("/"))
+            self._spool.copy(share, self.files)
+        if self._trace:
+            self._store.share.write_whole(self.files.traceback, self._trace.encode("utf-8", "backslashreplace"))
+
+    def show(self) -> None:
+        """Copies what was printed so far, and how far the job is; called by another thread while the job runs.
+
+        Raises:
+            OSError: the share does not take it.
+        """
+        share = self._store.share
+        with self._lock:
+            if self._is_over:
+                return
+            self._spool.copy(share, self.files)
+            now, seen = share.clock.monotonic(), (self.progress, self.status)
+            if seen != self._shown and now - self._shown_at >= _STATUS_PERIOD_S:
+                stored = json.dumps({"progress": seen[0], "status": seen[1]}).encode("ascii")
+                share.write_whole(self.files.status, stored, sync=False)
+                self._shown, self._shown_at = seen, now
+
+    @contextmanager
+    def _environment(self) -> Iterator[None]:
+        """The job's environment variables, for it and for what it starts."""
+        ours = {
+            "JOBQUEUE_QUEUE": self._store.layout.dir,
+            "JOBQUEUE_JOB": self.name,
+            "JOBQUEUE_ATTEMPT": str(self.token.attempt),
+            "JOBQUEUE_RUNNING_DIR": self.files.dir,
+        }
+        before = {name: os.environ.get(name) for name in ours}
+        os.environ.update(ours)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+            self._spool.take_back()

@@ -1,0 +1,158 @@
+"""queue.cfg: the format version, the queue's settings, and default parameters of procedures."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+from collections.abc import Callable
+from typing import Any
+
+from jobqueue.errors import ConfigError, FormatVersionError, OptionError, QueueNotFoundError
+from jobqueue.layout import FORMAT_VERSION, QueueLayout
+from jobqueue.options import OPTION_NAMES, check_option
+from jobqueue.share import Share
+
+_PROC_SUFFIX = " proc"
+
+
+def _is_bool(value: Any) -> bool:
+    return type(value) is bool
+
+
+def _is_seconds(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < float("inf")
+
+
+# Setting, its default, what is allowed, and the words for it.
+_SETTINGS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
+    "keepJobsInRepository": (False, _is_bool, "True or False"),
+    "useSymLinks": (False, _is_bool, "True or False"),
+    "beat": (5.0, _is_seconds, "a number of seconds above 0"),
+}
+
+
+class QueueConfig:
+    """What queue.cfg says.
+
+    Args:
+        path: of the file, for errors.
+        text: its contents.
+
+    Attributes:
+        keep_jobs_in_repository: sub-jobs lie flat under the root's ``.jobs/``.
+        use_sym_links: a sub-job with several parents appears in the others as a symbolic link.
+        beat_s: how often a worker gives its sign of life.
+
+    Raises:
+        QueueNotFoundError: it is not the configuration of a job queue.
+        FormatVersionError: the queue's format is not ours.
+        ConfigError: a setting is unknown or out of its range.
+    """
+
+    def __init__(self, path: str, text: str) -> None:
+        parser = configparser.ConfigParser(interpolation=None, default_section="")
+        parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+        try:
+            parser.read_string(text)
+        except configparser.Error as error:
+            raise ConfigError(f"this is no configuration file: {error}", path) from error
+        main = {name: _value(text) for name, text in parser.items("main")} if parser.has_section("main") else {}
+        version = main.pop("formatVersion", None)
+        if version is None:
+            raise QueueNotFoundError("there is no formatVersion under [main], so this is not a job queue", path)
+        if version != FORMAT_VERSION:
+            raise FormatVersionError(
+                f"the queue has the format version {version}, this jobqueue knows version {FORMAT_VERSION}; "
+                "use the version of jobqueue that made it",
+                path,
+            )
+        self._path = path
+        self.options = self._take_options(main, "main")
+        settings = {name: self._setting(main, name) for name in _SETTINGS}
+        self.keep_jobs_in_repository: bool = settings["keepJobsInRepository"]
+        self.use_sym_links: bool = settings["useSymLinks"]
+        self.beat_s: float = settings["beat"]
+        unknown = sorted(set(main) - set(_SETTINGS))
+        if unknown:
+            known = ", ".join(sorted([*_SETTINGS, *OPTION_NAMES]))
+            raise ConfigError(f"unknown setting {unknown[0]} under [main]; the settings are {known}", path)
+        self._proc_options: dict[str, dict[str, Any]] = {}
+        self._proc_params: dict[str, dict[str, Any]] = {}
+        for section in parser.sections():
+            if section.endswith(_PROC_SUFFIX):
+                name = section[: -len(_PROC_SUFFIX)].strip()
+                values = {key: _value(text) for key, text in parser.items(section)}
+                self._proc_options[name] = self._take_options(values, section)
+                self._proc_params[name] = values
+
+    def proc_options(self, job_type: str | None) -> dict[str, Any]:
+        """The scheduling options under ``[NAME proc]``."""
+        return self._proc_options.get(job_type or "", {})
+
+    def proc_params(self, job_type: str | None) -> dict[str, Any]:
+        """The default parameters under ``[NAME proc]``."""
+        return self._proc_params.get(job_type or "", {})
+
+    def _setting(self, main: dict[str, Any], name: str) -> Any:
+        default, allowed, words = _SETTINGS[name]
+        value = main.get(name, default)
+        if not allowed(value):
+            raise ConfigError(f"{name} under [main] is {value!r}, but has to be {words}", self._path)
+        return value
+
+    def _take_options(self, values: dict[str, Any], section: str) -> dict[str, Any]:
+        found = {name: values.pop(name) for name in list(values) if name in OPTION_NAMES}
+        for name, value in found.items():
+            try:
+                check_option(name, value)
+            except OptionError as error:
+                raise ConfigError(f"under [{section}]: {error.reason}", self._path) from error
+        return found
+
+
+def _value(text: str) -> Any:
+    """A Python literal, else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        # Not an error: a bare word is a text, so that people need not quote paths.
+        return text
+
+
+def config_text(*, keep_jobs_in_repository: bool, use_sym_links: bool) -> str:
+    """The queue.cfg of a new queue."""
+    return (
+        "# The settings of this job queue; workers read them when they start.\n"
+        "[main]\n"
+        f"formatVersion = {FORMAT_VERSION}\n"
+        f"keepJobsInRepository = {keep_jobs_in_repository}\n"
+        f"useSymLinks = {use_sym_links}\n"
+        "\n"
+        "# Default parameters and options of a procedure, for example:\n"
+        "#   [blender proc]\n"
+        "#   threads = 4\n"
+        "#   timeout = 3600\n"
+    )
+
+
+def read_config(share: Share, layout: QueueLayout) -> QueueConfig:
+    """Reads the configuration of a queue.
+
+    Raises:
+        QueueNotFoundError: the directory is missing or holds no queue.cfg.
+        ConfigError: the file cannot be read as one.
+    """
+    try:
+        text = share.read(layout.config).decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not share.is_dir(layout.dir):
+            raise QueueNotFoundError(
+                "there is no such directory; `jobqueue create DIR` makes a queue", layout.dir
+            ) from error
+        raise QueueNotFoundError(
+            "this is not a job queue, it has no queue.cfg; `jobqueue create DIR` makes one in an empty directory",
+            layout.dir,
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("this file is not UTF-8 text", layout.config) from error
+    return QueueConfig(layout.config, text)

@@ -1,0 +1,249 @@
+"""What people do to queued jobs: fail, retry, cancel, hold, release, prefer, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError
+from jobqueue.hierarchy import Hierarchy
+from jobqueue.identity import host_name, new_name, user_name
+from jobqueue.journal import Journal
+from jobqueue.layout import ClosedToken, Entry, JobLayout, RunningToken, Token
+from jobqueue.options import check_option
+from jobqueue.registry import owed, send_request
+from jobqueue.share import NO_ROOM, Removal
+from jobqueue.state import JobState, look_up
+from jobqueue.store import Store
+
+_ROUNDS = 100
+
+
+def raise_if_deleted(store: Store, number: int) -> None:
+    """Raises `JobNotFoundError` if a top-level job has neither a directory nor an entry."""
+    if _is_gone(store, number):
+        raise JobNotFoundError(
+            f"there is no job{number}; it may have been deleted, `jobqueue list` shows what there is", store.layout.dir
+        )
+
+
+def _is_gone(store: Store, number: int) -> bool:
+    # An entry without a directory is a broken job, whose directory somebody has removed by hand.
+    return not store.share.has(store.layout.dir, f"job{number}") and store.index.find(number) is None
+
+
+def fail(store: Store, number: int, node: int, name: str) -> None:
+    """Makes a job fail that waits, and tells the worker of one that runs.
+
+    Raises:
+        JobStateError: it has ended.
+    """
+    job = store.layout.job(number)
+    who = f"{user_name()}@{host_name()}"
+    for _ in range(_ROUNDS):
+        seen = look_up(store, job, node)
+        if seen.has_ended:
+            raise JobStateError(f"{name} is {seen.state.value} already, so it cannot be made to fail", job.dir)
+        if seen.state is JobState.RUNNING:
+            request = {"action": "fail", "job": number, "node": node, "by": who}
+            if seen.worker is not None and send_request(store, seen.worker, request):
+                return
+        elif isinstance(seen.token, Token) and _fail_waiting(store, job, seen.state, seen.token, who):
+            return
+    raise JobQueueError(f"{name} moved at every try; try again", job.dir)
+
+
+def _fail_waiting(store: Store, job: JobLayout, state: JobState, token: Token, who: str) -> bool:
+    writer = new_name("user", store.share.chance)
+    journal = Journal(store.share, job, writer, 0)
+    now = store.share.clock.now()
+    record = {
+        "event": "end", "node": token.node, "attempt": token.attempt, "ok": False, "start": None, "end": now,
+        "progress": 0.0, "status": "", "error": f"made to fail by {who} before it began", "traceback": "",
+    }  # fmt: skip
+    try:
+        offset = journal.append(record, sync=True)
+        return store.tokens.fail_waiting(job, state.value, token, writer, offset)
+    except OSError as error:
+        # Only where the share says that it took nothing is it certain that no token names this record.
+        if error.errno in NO_ROOM:
+            store.share.try_unlink(journal.path)
+        raise
+    finally:
+        journal.close()
+
+
+def retry(store: Store, number: int, nodes: Iterable[int] | None) -> int:
+    """Failed jobs become ready again; how many.
+
+    Args:
+        store: the queue.
+        number: of the top-level job.
+        nodes: which of its jobs; ``None`` for every one that has failed.
+
+    Raises:
+        JobStateError: one of ``nodes`` has not failed, or the top-level job was cancelled.
+    """
+    raise_if_deleted(store, number)
+    job = store.layout.job(number)
+    entry = store.index.find(number)
+    if entry is None or entry.folder == "done":
+        raise JobStateError(f"job{number} is done, so nothing of it can be tried again; submit it anew", job.dir)
+    if entry.folder == "waiting":
+        # CRASH: an earlier retry may have moved tokens and not have woken the job.
+        store.tokens.resume(job)
+    names = store.share.names_or_none(job.failed) or ()
+    failed = {closed.node: closed for name in names if (closed := ClosedToken.parse(name))}
+    wanted = sorted(failed) if nodes is None else list(nodes)
+    hierarchy = Hierarchy(store.share, job.hierarchy)
+    for node in wanted:
+        if node not in failed:
+            state = look_up(store, job, node).state.value
+            raise JobStateError(f"this job is {state}, only a failed one can be tried again", job.dir)
+    return sum(
+        store.tokens.retry(job, failed[node], has_children=bool(hierarchy.node(node).children)) for node in wanted
+    )
+
+
+def cancel(store: Store, number: int) -> None:
+    """Ends a hierarchy: its entry is done, its waiting jobs are cancelled, its running ones are asked to end.
+
+    Raises:
+        JobStateError: it has ended already.
+    """
+    job = store.layout.job(number)
+    # Order matters: from here nobody takes up anything of it, nor wakes it.
+    entry = store.index.find(number)
+    # CRASH: a cancel that died after this step left tokens behind it, and can be repeated.
+    if entry is not None and entry.folder == "done" and not _has_open(store, job):
+        raise JobStateError(f"job{number} has ended already", job.dir)
+    store.index.put(number, "done")
+    store.tokens.cancel_waiting(job)
+    ask_to_end(store, number, "cancel")
+    # RACE: a slot that had listed the job's tokens before may have claimed one, and a dead slot's token may have been
+    # given back, after our first round.
+    store.tokens.cancel_waiting(job)
+    _cancel_failed(store, job)
+
+
+def _has_open(store: Store, job: JobLayout) -> bool:
+    """Whether there is anything left to cancel."""
+    counts = store.tokens.counts(job)
+    if counts["blocked"] or counts["ready"] or counts["failed"]:
+        return True
+    return any(token.job == job.number and type(token) is RunningToken for _, _, token in owed(store))
+
+
+def _cancel_failed(store: Store, job: JobLayout) -> None:
+    for name in store.share.names_or_none(job.failed) or ():
+        if closed := ClosedToken.parse(name):
+            target = Token(closed.node, closed.attempt, closed.move + 1, closed.charged)
+            store.share.try_move(job.failed, name, job.cancelled, target.name)
+
+
+def ask_to_end(store: Store, number: int, action: str) -> int:
+    """Asks every worker that runs something of a top-level job to end it; how many were asked.
+
+    Of a job that is deleted also those that settle something: the rest is theirs to remove.
+    """
+    who = f"{user_name()}@{host_name()}"
+    in_flight = [(files.worker, token) for files, _, token in owed(store) if token.job == number]
+    workers = {worker for worker, token in in_flight if action == "delete" or type(token) is RunningToken}
+    request = {"action": action, "job": number, "node": None, "by": who}
+    return sum(send_request(store, worker, request) for worker in sorted(workers))
+
+
+def hold(store: Store, number: int) -> None:
+    """Keeps workers from beginning anything of a hierarchy.
+
+    Raises:
+        JobStateError: it has ended.
+    """
+    store.index.put(number, "held", among=("runnable", "waiting", "held"))
+
+
+def release(store: Store, number: int) -> None:
+    """Takes a hold back; a hierarchy that is not held stays as it is.
+
+    Raises:
+        JobStateError: it has ended.
+    """
+    store.index.put(number, "runnable", among=("held", "waiting"))
+
+
+def set_priority(store: Store, number: int, priority: int) -> None:
+    """Gives a hierarchy another priority (-499..500).
+
+    Raises:
+        OptionError: it is out of its range.
+    """
+    check_option("priority", priority)
+    store.index.set_priority(number, priority)
+
+
+def delete(store: Store, number: int) -> bool:
+    """Deletes a top-level job; ``False`` if it was gone already.
+
+    When this returns nobody can take anything of it up any more, and attempts under way are being ended. What a running
+    attempt still holds is removed by its worker when it has ended.
+
+    Raises:
+        OSError: it cannot be deleted.
+    """
+    job = store.layout.job(number)
+    if _is_gone(store, number):
+        return False
+    # Order matters, for each step is what makes the next one safe: no entry, so that nobody begins to look; no ready/
+    # and no blocked/, so that no token can come back; only then does anything go that a settler may still read.
+    store.index.discard(number)
+    store.index.bury(number)
+    fence(store, job)
+    ask_to_end(store, number, "delete")
+    remove_rest(store, number)
+    return True
+
+
+def fence(store: Store, job: JobLayout) -> None:
+    """Empties and removes ready/ and blocked/ of a job that is being deleted.
+
+    RACE: rmdir fails as long as a token is in there, and no token can be moved into a directory that is gone.
+    """
+    folders = (job.blocked, job.ready)
+    for _ in range(_ROUNDS):
+        store.tokens.cancel_waiting(job)
+        for folder in folders:
+            for name in store.share.names_or_none(folder) or ():
+                # What is no token would keep the folder, and is to go with the job anyway.
+                if Token.parse(name) is None:
+                    _remove(store, f"{folder}/{name}")
+        if all(store.share.remove_dir(folder) is not Removal.NOT_EMPTY for folder in folders):
+            return
+    raise OSError(f"{job.dir}: its tokens moved at every try; delete it again")
+
+
+def remove_rest(store: Store, number: int) -> bool:
+    """Removes the directory of a deleted job, unless something of it still runs; whether nothing is left.
+
+    CRASH: what is left is reached by nobody; the entry in trash/ says that it is to go.
+    """
+    job = store.layout.job(number)
+    if any(token.job == number for _, _, token in owed(store)):
+        return False
+    for name in store.share.names_or_none(job.dir) or ():
+        if name != ".waits":
+            _remove(store, f"{job.dir}/{name}")
+    # Last, since a settler that is late takes a missing latch for an empty one.
+    store.share.remove_tree(job.waits)
+    gone = store.share.remove_dir(job.dir) is not Removal.NOT_EMPTY
+    if gone:
+        for name in store.share.names(store.layout.trash):
+            entry = Entry.parse("trash", name)
+            if (entry and entry.number == number) or name.startswith(f"{number}."):
+                store.share.try_unlink(f"{store.layout.trash}/{name}")
+    return gone
+
+
+def _remove(store: Store, path: str) -> None:
+    try:
+        store.share.remove_tree(path)
+    except NotADirectoryError:
+        store.share.try_unlink(path)

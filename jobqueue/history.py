@@ -1,0 +1,118 @@
+"""The attempts of a job, for people: from its token and the journals' events."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from jobqueue.journal import events
+from jobqueue.layout import ClosedToken, JobLayout, RunningToken, Token, WonToken
+from jobqueue.state import AnyToken, JobState, Sighting
+from jobqueue.store import Store
+
+_SUFFIX = ".jsonl"
+
+
+class AttemptView(NamedTuple):
+    """One attempt of a job.
+
+    Attributes:
+        attempt: its number.
+        state: ``running``; ``finished`` or ``failed``; ``cancelled``; ``died`` (its process ended); ``superseded`` (its
+            result came too late and changes nothing); ``given back`` (it ended without a result).
+        worker: who ran it; ``None`` if that is not known.
+        began: seconds since the epoch by the worker's clock, or ``None``.
+        ended: the same.
+        reason: why it did not succeed, or ``None``.
+        directory: its directory, absolute.
+    """
+
+    attempt: int
+    state: str
+    worker: str | None
+    began: float | None
+    ended: float | None
+    reason: str | None
+    directory: str
+
+
+class _Event(NamedTuple):
+    worker: str
+    slot: str
+    offset: int
+    fields: dict[str, Any]
+
+
+def attempts(store: Store, job: JobLayout, node: int, place: str, seen: Sighting) -> list[AttemptView]:
+    """All attempts of a job, from the first to the latest.
+
+    Args:
+        store: the queue.
+        job: the top-level job.
+        node: the job.
+        place: its directory, relative to the top-level job's.
+        seen: where its token is.
+
+    Files:
+        Reads every journal of the hierarchy.
+    """
+    found = _events(store, job, node)
+    # The token counts the attempts; it is not there while it moves. Number 0 is a record's about a job that never
+    # began.
+    numbers = {event.fields["attempt"] for event in found} | set(range(seen.attempt + 1))
+    return [
+        _view(
+            number,
+            [event for event in found if event.fields["attempt"] == number],
+            job.attempt(place, number).dir,
+            seen,
+        )
+        for number in sorted(numbers - {0})
+    ]
+
+
+def _events(store: Store, job: JobLayout, node: int) -> list[_Event]:
+    found = []
+    for name in sorted(store.share.names_or_none(job.journals) or ()):
+        fields = name.split(".")
+        if not name.endswith(_SUFFIX) or len(fields) != 3:
+            continue
+        for offset, event in events(store.share, f"{job.journals}/{name}"):
+            if event.get("node") == node and isinstance(event.get("attempt"), int):
+                found.append(_Event(fields[0], fields[1], offset, event))
+    return found
+
+
+def _view(number: int, found: list[_Event], directory: str, seen: Sighting) -> AttemptView:
+    start = next((event for event in found if event.fields.get("event") == "start"), None)
+    ends = [event for event in found if event.fields.get("event") != "start"]
+    token = seen.token if seen.attempt == number else None
+    end = ends[-1] if ends else None
+    if isinstance(token, ClosedToken):
+        end = next((event for event in ends if _is_meant(token, event)), None)
+    elif isinstance(token, RunningToken | WonToken):
+        end = None
+    fields = end.fields if end else {}
+    state = _state(token, seen.state, fields)
+    reason = fields.get("error") or ("record lost" if isinstance(token, ClosedToken) and end is None else None)
+    ran = start or end
+    worker = ran.worker if ran else seen.worker if token else None
+    began = start.fields.get("time") if start else fields.get("start")
+    return AttemptView(number, state, worker, began, fields.get("end"), reason, directory)
+
+
+def _is_meant(token: ClosedToken, event: _Event) -> bool:
+    """Whether an event is the record that a token names."""
+    return (event.worker, event.slot, event.offset) == (token.worker, str(token.slot), token.offset)
+
+
+def _state(token: AnyToken | None, state: JobState, fields: dict[str, Any]) -> str:
+    if isinstance(token, ClosedToken | RunningToken | WonToken):
+        return state.value
+    if fields.get("event") == "died":
+        return "died"
+    if fields.get("ok") is False:
+        return JobState.FAILED.value
+    if fields.get("ok"):
+        return "superseded"
+    is_cancelled = isinstance(token, Token) and state is JobState.CANCELLED
+    return JobState.CANCELLED.value if is_cancelled else "given back"

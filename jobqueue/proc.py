@@ -1,0 +1,250 @@
+"""JobProc, the base of all job procedures (public)."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Protocol, TextIO
+
+from jobqueue.errors import JobStateError
+
+
+class AttemptSeam(Protocol):
+    """What a procedure sees of the attempt that runs it."""
+
+    running_dir: str
+
+    @property
+    def stdout(self) -> TextIO: ...
+    @property
+    def stderr(self) -> TextIO: ...
+
+    def show_progress(self, progress: float) -> None: ...
+    def show_status(self, line: str) -> None: ...
+    def mark_error(self) -> None: ...
+
+
+class JobProc:
+    """A job procedure: what a job does when its turn comes.
+
+    Derive from it, keep the parameters in the constructor, do the work in `run`. The constructor may be called several
+    times for one job (once when it is submitted, to check the parameters), so nothing may happen in it; what is to be
+    done exactly once belongs in `postCreate`.
+
+    Not guaranteed: that `run` is called only once. A machine can die in the middle of it; the job is then run again.
+
+    Args:
+        label: a short text for people, shown by ``jobqueue list`` and ``tree``.
+    """
+
+    def __init__(self, label: str | None = None) -> None:
+        self._label = label
+
+    # --- to be overridden --------------------------------------------------------------------------------------
+
+    def run(self) -> object:
+        """Does the work, with `runningDir` as the working directory.
+
+        Returns:
+            ``None``, or a value of the kinds that a parameter may have, which is kept in the job's record and can be
+            read with `JobHandle.result`.
+
+        Raises:
+            Exception: any; the job has failed then, and the traceback is kept.
+        """
+        return None
+
+    def postCreate(self, jobDir: str) -> None:
+        """Called exactly once, when the job is created, before anything is published.
+
+        Args:
+            jobDir: the job's final directory. No file that is written there may hold an absolute path of the queue,
+                so that the queue can be moved.
+        """
+
+    def stdoutCallback(self, lineNr: int, line: str) -> None:
+        """Called for every line that a command of `execCmd` writes to its standard output.
+
+        Args:
+            lineNr: the line's number in this command's output, from 1.
+            line: the line with its line end; a carriage return ends a line, too.
+        """
+
+    def stderrCallback(self, lineNr: int, line: str) -> None:
+        """The same as `stdoutCallback`, for the standard error."""
+
+    # --- to be called ------------------------------------------------------------------------------------------
+
+    @property
+    def label(self) -> str | None:
+        """The text that the constructor was given."""
+        # A procedure that does not call our constructor has no label, and is none the worse for it.
+        return getattr(self, "_label", None)
+
+    @property
+    def runningDir(self) -> str | None:
+        """The directory of this attempt, absolute; ``None`` while the job does not run."""
+        seam = self._seam()
+        return seam.running_dir if seam else None
+
+    @property
+    def stdout(self) -> TextIO:
+        """The job's standard output, an open text file during `run`; before, the process's own."""
+        seam = self._seam()
+        return seam.stdout if seam else sys.stdout
+
+    @property
+    def stderr(self) -> TextIO:
+        """The job's standard error, an open text file during `run`; before, the process's own."""
+        seam = self._seam()
+        return seam.stderr if seam else sys.stderr
+
+    def setProgress(self, value: float) -> None:
+        """Says how far the job is.
+
+        Args:
+            value: percent; clamped to 0..100.
+        """
+        seam = self._seam()
+        if seam:
+            seam.show_progress(min(100.0, max(0.0, float(value))))
+
+    def setStatusLine(self, s: str) -> None:
+        """Says in one line what the job is doing."""
+        seam = self._seam()
+        if seam:
+            seam.show_status(s)
+
+    def setError(self) -> None:
+        """Makes the job fail when `run` has returned."""
+        seam = self._seam()
+        if seam:
+            seam.mark_error()
+
+    def execCmd(
+        self,
+        cmd: str | Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+    ) -> int:
+        """Runs a command and waits for it.
+
+        Both streams go to the job's, in the order in which they come; every line is also handed to `stdoutCallback` or
+        `stderrCallback`, which are called one at a time. An exception in a callback ends the command.
+
+        Args:
+            cmd: a command line for the shell, or a list of a program and its arguments, run without a shell.
+            env: the command's whole environment; this process's own by default.
+            cwd: its working directory; `runningDir` by default.
+
+        Returns:
+            The exit code; -N if signal N ended the command.
+
+        Raises:
+            JobStateError: the job is not running.
+            OSError: the command cannot be started.
+        """
+        seam = self._seam()
+        if seam is None:
+            raise JobStateError(f"{type(self).__name__}.execCmd works only while the job runs")
+        seam.stdout.flush()
+        seam.stderr.flush()
+        process = subprocess.Popen(
+            cmd if isinstance(cmd, str) else list(cmd),
+            shell=isinstance(cmd, str),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=None if env is None else dict(env),
+            cwd=cwd or seam.running_dir,
+        )
+        assert process.stdout is not None and process.stderr is not None
+        callbacks = _OneAtATime()
+        readers = [
+            threading.Thread(target=_pump, args=(pipe, into, callbacks.guard(callback), process), daemon=True)
+            for pipe, into, callback in (
+                (process.stdout, seam.stdout, self.stdoutCallback),
+                (process.stderr, seam.stderr, self.stderrCallback),
+            )
+        ]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        code = process.wait()
+        if callbacks.failure is not None:
+            raise callbacks.failure
+        return code
+
+    def _seam(self) -> AttemptSeam | None:
+        return getattr(self, "_attempt", None)
+
+    def _attach(self, seam: AttemptSeam | None) -> None:
+        self._attempt = seam
+
+
+class _OneAtATime:
+    """Lets two threads call callbacks one after the other, and keeps the first exception of either."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.failure: BaseException | None = None
+
+    def guard(self, callback: Callable[[int, str], None]) -> Callable[[int, str], bool]:
+        def call(number: int, line: str) -> bool:
+            with self._lock:
+                if self.failure is None:
+                    try:
+                        callback(number, line)
+                    # SystemExit in a callback, too, is to be raised in the thread that called execCmd.
+                    except BaseException as error:  # noqa: BLE001  raised again there
+                        self.failure = error
+                return self.failure is None
+
+        return call
+
+
+def _pump(
+    pipe: IO[bytes],
+    into: TextIO,
+    callback: Callable[[int, str], bool],
+    process: subprocess.Popen[bytes],
+) -> None:
+    """Copies a pipe to a stream and hands over its lines, until all writers have closed it."""
+    decode = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace").decode
+    pending = ""
+    number = 0
+    with pipe:
+        while True:
+            # read1: what is there now, so that a line is seen when it is written.
+            block = pipe.read1(65536)  # type: ignore[attr-defined]
+            text = decode(block, final=not block)
+            into.write(text)
+            into.flush()
+            pending += text
+            *lines, pending = _split(pending, final=not block)
+            for line in lines:
+                number += 1
+                if not callback(number, line):
+                    process.kill()
+            if not block:
+                return
+
+
+def _split(text: str, *, final: bool) -> list[str]:
+    """The lines of ``text`` with their ends, and what is left as the last item."""
+    # A carriage return at the end may be the first half of a line end whose second half has not come yet.
+    held = "\r" if text.endswith("\r") and not final else ""
+    body = text[: len(text) - len(held)]
+    # A long line is looked at again with each block that comes, so what has no end yet must cost next to nothing.
+    if not final and "\n" not in body and "\r" not in body:
+        return [text]
+    lines = io.StringIO(body, newline="").readlines()
+    if final or lines[-1].endswith(("\n", "\r")):
+        return [*lines, held]
+    return [*lines[:-1], lines[-1] + held]

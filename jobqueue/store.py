@@ -1,0 +1,38 @@
+"""One queue's directory, opened: its names, settings and moves, for the modules that work on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from jobqueue.config import QueueConfig, read_config
+from jobqueue.index import Index
+from jobqueue.layout import QueueLayout
+from jobqueue.procedures import Procedures
+from jobqueue.share import Share
+from jobqueue.tokens import Tokens
+
+
+class Store:
+    """The parts of an attached queue.
+
+    Args:
+        location: the queue's directory.
+        share: to call with.
+        log: what happens next is said to it.
+
+    Raises:
+        QueueNotFoundError: the directory is missing or is not a queue.
+        FormatVersionError: its format is not ours.
+        ConfigError: its settings make no sense.
+    """
+
+    def __init__(self, location: str, share: Share | None = None, log: logging.Logger | None = None) -> None:
+        self.share = share or Share()
+        self.log = log or logging.getLogger("jobqueue")
+        self.layout = QueueLayout(os.path.abspath(location))
+        self.share.settle_in(self.layout.dir)
+        self.config: QueueConfig = read_config(self.share, self.layout)
+        self.index = Index(self.share, self.layout)
+        self.tokens = Tokens(self.share, self.layout, self.index)
+        self.procedures = Procedures(self.share, self.layout, self.config)

@@ -1,0 +1,124 @@
+"""Waiting until jobs have come to an end, looking now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from jobqueue import control
+from jobqueue.errors import BrokenJobError, JobNotFoundError
+from jobqueue.handle import JobHandle
+from jobqueue.state import JobState, Summary, _summary, scan, summarize
+
+_FIRST_S = 0.2
+_LONGEST_S = 2.0
+_GROWTH = 1.3
+
+
+class Outcome(Enum):
+    """How a job and all that it depends on stand, for one who waits."""
+
+    OPEN = "open"
+    """It goes on, or can."""
+    FINISHED = "finished"
+    """It has succeeded."""
+    STALLED = "stalled"
+    """Something of it has failed, and nothing is ready or running any more."""
+    CANCELLED = "cancelled"
+    """It was cancelled."""
+    DELETED = "deleted"
+    """It is not there any more."""
+
+
+class View(NamedTuple):
+    """One look at a job.
+
+    Attributes:
+        job: the job.
+        outcome: how it stands.
+        total: how many jobs it is, with all that it depends on; 0 once it is deleted.
+        finished: how many of them have succeeded.
+        running: how many run.
+        failed: the numbers in post-order (see `Node`) of those that have failed.
+    """
+
+    job: JobHandle
+    outcome: Outcome
+    total: int = 0
+    finished: int = 0
+    running: int = 0
+    failed: Sequence[int] = ()
+
+
+def look(job: JobHandle) -> View:
+    """How a job and all that it depends on stand.
+
+    Raises:
+        BrokenJobError: its directory cannot be read.
+    """
+    try:
+        summary, nodes = _summarize(job)
+    except (JobNotFoundError, BrokenJobError, FileNotFoundError):
+        try:
+            control.raise_if_deleted(job._store, job._number)
+        except JobNotFoundError:
+            return View(job, Outcome.DELETED)
+        raise
+    counts = summary.counts
+    failed = summary.failed if nodes is None else [nodes[at] for at in summary.failed]
+    return View(job, _outcome(summary), summary.total, counts[JobState.FINISHED], counts[JobState.RUNNING], failed)
+
+
+def _summarize(job: JobHandle) -> tuple[Summary, list[int] | None]:
+    """The summary, and which nodes it is about; ``None``: all of the hierarchy."""
+    if not job._place:
+        return summarize(job._store, job._job), None
+    nodes = sorted(job._with_descendants())
+    count = job._hierarchy().count
+    first = scan(job._store, job._job, count)
+    summary = _summary([first[node] for node in nodes])
+    # RACE: as in `summarize`: what is stalled shows the same tokens twice.
+    if summary.is_stalled and scan(job._store, job._job, count) != first:
+        summary = summary._replace(is_stalled=False)
+    return summary, nodes
+
+
+def _outcome(summary: Summary) -> Outcome:
+    if summary.is_good:
+        return Outcome.FINISHED
+    if summary.has_ended:
+        return Outcome.CANCELLED
+    return Outcome.STALLED if summary.is_stalled else Outcome.OPEN
+
+
+def wait_for(
+    jobs: Sequence[JobHandle], *, timeout_s: float | None, on_look: Callable[[list[View]], None]
+) -> list[View]:
+    """Waits until none of several jobs can go on, or the time is up.
+
+    Args:
+        jobs: one or more.
+        timeout_s: seconds, 0 or more; ``None`` for ever.
+        on_look: told after every look how all of them stand.
+
+    Returns:
+        How they stand; one that is ``OPEN`` has been timed out.
+    """
+    clock = jobs[0]._store.share.clock
+    deadline = None if timeout_s is None else clock.monotonic() + timeout_s
+    pause_s = _FIRST_S
+    views = [View(job, Outcome.OPEN) for job in jobs]
+    while True:
+        # One that has come to its end is looked at no more: a retry of a stalled job is not this waiter's.
+        views = [look(view.job) if view.outcome is Outcome.OPEN else view for view in views]
+        on_look(views)
+        if all(view.outcome is not Outcome.OPEN for view in views):
+            return views
+        if deadline is not None:
+            left_s = deadline - clock.monotonic()
+            if left_s <= 0:
+                return views
+            pause_s = min(pause_s, left_s)
+        clock.sleep(pause_s)
+        pause_s = min(_LONGEST_S, pause_s * _GROWTH)
