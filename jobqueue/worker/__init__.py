@@ -1,0 +1,1 @@
+"""The worker: a supervisor that beats and reaps, and slots that run jobs."""

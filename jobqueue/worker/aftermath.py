@@ -1,0 +1,146 @@
+"""What a slot owed when its process ended: results are settled, attempts are given back, blamed, or ended for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from jobqueue.control import remove_rest
+from jobqueue.hierarchy import Node
+from jobqueue.journal import Journal
+from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, RunningToken, job_name
+from jobqueue.options import effective_options
+from jobqueue.store import Store
+from jobqueue.streams import Spool
+from jobqueue.worker.settling import node_or_set_aside, settle_from_record
+
+
+class Ending(NamedTuple):
+    """Why a slot's process ended.
+
+    Attributes:
+        action: ``died`` (by itself), ``timeout``, ``fail``, ``cancel``, ``delete`` or ``stop`` (the worker ends).
+        why: in words, for the record and the log.
+        job: the top-level job that it is meant for; ``None`` for whatever the slot runs.
+        node: the job of it that it is meant for; ``None`` for any.
+    """
+
+    action: str
+    why: str
+    job: int | None = None
+    node: int | None = None
+
+    def for_token(self, token: RunningToken) -> Ending:
+        """What this means for a token: one that it is not meant for has only lost its process.
+
+        RACE: a slot may have gone on to another job while it was decided to end the one before.
+        """
+        is_meant = self.job in (None, token.job) and self.node in (None, token.node)
+        return self if is_meant else Ending("stop", "its process was ended for another job's sake")
+
+
+class Aftermath:
+    """Clears up after slots of one worker.
+
+    Args:
+        store: the queue.
+        worker: the worker's name.
+        new_slot: gives a number that was never used by this worker, for a journal that takes the place of a bad one.
+    """
+
+    def __init__(self, store: Store, worker: str, new_slot: Callable[[], int]) -> None:
+        self._store = store
+        self._worker = worker
+        self._new_slot = new_slot
+        self._journal_slot = SUPERVISOR_SLOT
+
+    def clear(self, slots: Collection[int], ending: Ending, spool: Spool) -> None:
+        """Does for a reaped slot what it can no longer do; may be repeated.
+
+        Args:
+            slots: its number, and those of the journals that it was given.
+            ending: why it ended.
+            spool: what its last attempt printed.
+
+        Raises:
+            OSError: the share is in trouble; nothing is lost, call again.
+        """
+        tokens = self._store.tokens
+        tokens.wake_rest()
+        for token in tokens.running_of(self._worker):
+            if token.slot not in slots:
+                continue
+            try:
+                self._end(token, ending.for_token(token), spool)
+            except (FileNotFoundError, NotADirectoryError):
+                # The directory that a record or a stream belongs in is gone: the job was deleted.
+                tokens.bin_running(token, self._worker)
+        # Order matters: the process is gone, so nothing moves from running/ to won/ behind our back any more.
+        for won in tokens.won_of(self._worker):
+            if won.slot in slots:
+                settle_from_record(self._store, self._worker, won)
+
+    def _end(self, token: RunningToken, ending: Ending, spool: Spool) -> None:
+        node = node_or_set_aside(self._store, token.job, token.node)
+        name = job_name(token.job, node.place) if node else f"job {token.node} of job{token.job}"
+        if node is not None:
+            # Without its directory the attempt has not begun, and what lies in the spool is an earlier one's.
+            with suppress(FileNotFoundError):
+                spool.copy(self._store.share, self._attempt(token, node), after_crash=True)
+        if ending.action == "delete" and self._store.tokens.bin_running(token, self._worker):
+            remove_rest(self._store, token.job)
+            return
+        if ending.action == "cancel":
+            self._store.tokens.cancel_running(token, self._worker)
+            return
+        if ending.action in ("timeout", "fail"):
+            self._fail(token, ending, name)
+            return
+        charge = ending.action == "died"
+        limit = self._max_attempts(node)
+        if charge and token.charged + 1 >= limit:
+            self._fail(token, Ending("died", f"{ending.why}; {limit} attempts have died"), name)
+            return
+        if charge:
+            self._record(token, ending, ok=None)
+            self._store.log.warning(
+                "%s: %s. It is ready again (%d of %d attempts have died).", name, ending.why, token.charged + 1, limit
+            )
+        else:
+            self._store.log.info("%s: %s. It is ready again, nothing is held against it.", name, ending.why)
+        if self._store.tokens.give_back(token, self._worker, charge=charge) is None:
+            self._store.tokens.bin_running(token, self._worker)
+
+    def _fail(self, token: RunningToken, ending: Ending, name: str) -> None:
+        offset = self._record(token, ending, ok=False)
+        if self._store.tokens.fail_running(token, self._worker, self._journal_slot, offset):
+            self._store.log.warning("%s has failed: %s. `jobqueue retry %s` runs it again.", name, ending.why, name)
+
+    def _record(self, token: RunningToken, ending: Ending, *, ok: bool | None) -> int:
+        """Writes into the supervisor's own journal how an attempt ended; the record's offset."""
+        job = self._store.layout.job(token.job)
+        record: dict[str, Any] = {
+            "event": "end" if ok is False else "died", "node": token.node, "attempt": token.attempt,
+            "end": self._store.share.clock.now(), "error": ending.why, "traceback": "",
+        }  # fmt: skip
+        if ok is False:
+            record.update(ok=False, start=None, progress=None, status=ending.why)
+        journal = Journal(self._store.share, job, self._worker, self._journal_slot)
+        try:
+            return journal.append(record, sync=True)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            self._journal_slot = self._new_slot()
+            raise
+        finally:
+            journal.close()
+
+    def _attempt(self, token: RunningToken, node: Node) -> AttemptLayout:
+        return self._store.layout.job(token.job).attempt(node.place, token.attempt)
+
+    def _max_attempts(self, node: Node | None) -> int:
+        levels = [node.options, self._store.config.proc_options(node.type)] if node else []
+        limit: int = effective_options(*levels, self._store.config.options)["maxAttempts"]
+        return limit

@@ -1,0 +1,240 @@
+"""Which ready job to try next. Works off listings that may be old: the claim is the test."""
+
+from __future__ import annotations
+
+import bisect
+from typing import NamedTuple
+
+from jobqueue.errors import JobNotFoundError, JobStateError
+from jobqueue.layout import Entry, JobLayout, Token
+from jobqueue.store import Store
+
+# A listing that is older than this is made anew, so that what others submit, retry or prefer is seen.
+_REFRESH_S = 1.0
+# A listing of a million names takes a second; no more than this part of the time goes into listing.
+_LISTING_SHARE = 0.05
+# Once we have lost a job to somebody, slots begin at least so far apart, and at most so far.
+_APART, _MAX_SPREAD = 32, 4096
+# So many wins for each place of the spread mean that there is more room than needed.
+_CALM = 4
+# How often one choice may begin anew because entries moved under it.
+_ROUNDS = 3
+
+
+class Candidate(NamedTuple):
+    """A job that was seen ready."""
+
+    entry: Entry
+    job: JobLayout
+    token: Token
+
+
+def first_to_try(count: int, spread: int, dice: int) -> int:
+    """Where in a fresh listing of ``count`` ready jobs, in post-order, to begin.
+
+    Alone (``spread`` 1) it is the first: depth-first. Slots that work off the same listing begin apart from one
+    another and go on from there, or each would run into every token of the others.
+
+    Args:
+        count: 1 or more.
+        spread: 1 or more.
+        dice: a random number.
+    """
+    return dice % min(count, spread)
+
+
+class Chooser:
+    """The next job to try, for one slot.
+
+    Args:
+        store: the queue.
+        rivals: how many slots, this one included, are known to choose from the same listings.
+    """
+
+    def __init__(self, store: Store, rivals: int = 1) -> None:
+        self._store = store
+        self._rivals = rivals
+        self._spread = rivals
+        self._wins = 0
+        self._cursor = 0
+        # Whether a listing of ready/ has shown a token that was gone.
+        self._is_haunted = False
+        self._entries: list[Entry] = []
+        self._listed_at = float("-inf")
+        self._refresh_s = _REFRESH_S
+        self._moved = False
+        # Nothing was found at the last choice, so the next one begins from the beginning.
+        self._is_exhausted = True
+        self._seen: set[str] = set()
+        self._at: Entry | None = None
+        self._job: JobLayout | None = None
+        # The names in ready/ of the current entry's job, sorted; None: not listed since it was changed by others.
+        self._ready: list[str] | None = None
+
+    def next(self) -> Candidate | None:
+        """The next job to try, or ``None`` if nothing is ready; parks what has nothing ready.
+
+        Raises:
+            OSError: a listing failed; FileNotFoundError is dealt with here.
+        """
+        clock = self._store.share.clock
+        if clock.monotonic() - self._listed_at > self._refresh_s:
+            self._refresh()
+        rounds = _ROUNDS
+        while True:
+            if self._at is None and not self._advance():
+                if not self._moved or not rounds:
+                    self._is_exhausted = True
+                    return None
+                rounds -= 1
+                self._is_exhausted = True
+                self._refresh()
+                continue
+            assert self._at is not None and self._job is not None
+            if not self._ready:
+                self._list_ready()
+            while self._ready:
+                if self._cursor >= len(self._ready):
+                    self._cursor = 0
+                if token := Token.parse(self._ready[self._cursor]):
+                    return Candidate(self._at, self._job, token)
+                del self._ready[self._cursor]
+            self._leave()
+
+    def won(self, candidate: Candidate) -> None:
+        """The candidate was claimed."""
+        if self._ready and self._at and candidate.entry.number == self._at.number:
+            # The cursor stands now at what came after it.
+            del self._ready[self._cursor]
+        self._wins += 1
+        if self._spread > self._rivals and self._wins >= _CALM * self._spread:
+            self._spread = max(self._rivals, self._spread // 2) if self._spread > _APART else self._rivals
+            self._wins = 0
+            if self._spread == 1:
+                self._cursor = 0
+
+    def lost(self, candidate: Candidate, left: list[str]) -> None:
+        """The candidate went to somebody else: we are not alone, and what is ready now is ``left``."""
+        if candidate.token.name in left:
+            # NFS: the listing is older than the claim that we have lost to, and may stay so until we ask afresh.
+            self._is_haunted = True
+            left = [name for name in left if name != candidate.token.name]
+        if self._wins < self._spread:
+            self._spread = min(_MAX_SPREAD, max(_APART, self._spread * 2))
+        self._wins = 0
+        self._take(left)
+
+    def unblocked(self, number: int, tokens: list[Token], entry: Entry | None) -> None:
+        """Jobs have become ready by our own settling; ``entry`` is what their top-level job's entry is now."""
+        if self._at is None or self._at.number != number:
+            return
+        if entry is not None and entry.folder == "runnable":
+            # RACE: where K has risen by more than our own wakes, somebody has given the job another priority, or made
+            # more of it ready. Then the name stays unknown to us, and the next look lists everything anew.
+            if entry == self._at._replace(moves=self._at.moves + len(tokens)):
+                self._seen.discard(self._at.name)
+                self._seen.add(entry.name)
+            self._at = entry
+        if self._ready is not None:
+            for token in tokens:
+                at = bisect.bisect_left(self._ready, token.name)
+                self._ready.insert(at, token.name)
+                # Alone this changes nothing, for then we stand at the first; beside others it keeps us in our branch.
+                self._cursor = at if at < self._cursor or self._spread > 1 else self._cursor
+
+    def forget(self, number: int) -> None:
+        """A top-level job has ended, or is set aside."""
+        if self._at is not None and self._at.number == number:
+            self._seen.discard(self._at.name)
+            self._at = None
+
+    def look_again(self) -> None:
+        """Something may have changed: the next choice works off new listings."""
+        self._listed_at = float("-inf")
+
+    def _refresh(self) -> None:
+        clock = self._store.share.clock
+        began = clock.monotonic()
+        names = set(self._store.share.names(self._store.layout.index_folder("runnable")))
+        self._listed_at = clock.monotonic()
+        self._refresh_s = max(_REFRESH_S, (self._listed_at - began) / _LISTING_SHARE)
+        # Whatever makes a job ready raises K in its entry's name. So where all names are the same as before, ours or
+        # known to us, only claims by others can have changed a ready/, and these we notice when we lose one.
+        if names == self._seen and not self._is_exhausted:
+            return
+        self._seen = names
+        entries = [entry for name in names if (entry := Entry.parse("runnable", name))]
+        # The next one is taken from the end.
+        self._entries = sorted(entries, key=lambda entry: (entry.priority, -entry.number))
+        self._at, self._ready, self._moved, self._is_exhausted = None, None, False, False
+
+    def _advance(self) -> bool:
+        if not self._entries:
+            return False
+        self._at = self._entries.pop()
+        self._job = self._store.layout.job(self._at.number)
+        self._ready = None
+        return True
+
+    def _list_ready(self) -> None:
+        assert self._job is not None and self._at is not None
+        clock = self._store.share.clock
+        began = clock.monotonic()
+        try:
+            share = self._store.share
+            self._take(share.names_afresh(self._job.ready) if self._is_haunted else share.names(self._job.ready))
+            self._is_haunted = False
+        except (FileNotFoundError, NotADirectoryError):
+            self._set_aside()
+            self._ready = []
+        self._refresh_s = max(self._refresh_s, (clock.monotonic() - began) / _LISTING_SHARE)
+
+    def _take(self, names: list[str]) -> None:
+        """A fresh listing of ready/."""
+        self._ready = sorted(names)
+        self._cursor = 0
+        if self._spread > 1 and names:
+            self._cursor = first_to_try(len(names), self._spread, self._store.share.chance.getrandbits(30))
+
+    def _leave(self) -> None:
+        """Goes on to the next entry, after a last look at the one that seems to have nothing ready."""
+        entry, job = self._at, self._job
+        assert entry is not None and job is not None
+        self._at = None
+        try:
+            if self._store.index.try_park(entry, lambda: self._nothing_ready(job)):
+                self._seen.discard(entry.name)
+            else:
+                # RACE: something became ready, or somebody woke the job, after our listing: it is to be listed again.
+                self._moved = True
+        except (FileNotFoundError, NotADirectoryError):
+            # ready/ is gone: the job is being deleted, or was set aside just now.
+            return
+
+    def _nothing_ready(self, job: JobLayout) -> bool:
+        self._store.tokens.retest(job)
+        names = self._store.share.names_afresh(job.ready)
+        return not any(Token.parse(name) for name in names)
+
+    def _set_aside(self) -> None:
+        """Keeps a top-level job whose directory is broken out of everybody's way; a deleted one has no entry."""
+        assert self._at is not None
+        set_aside(self._store, self._at.number, "its ready/ is missing")
+
+
+def set_aside(store: Store, number: int, why: str) -> None:
+    """Moves a broken top-level job's entry to held/, if it is runnable, and says so."""
+    entry = store.index.find(number, ("runnable", "waiting"))
+    if entry is None:
+        return
+    try:
+        store.index.put(number, "held", among=("runnable", "waiting", "held"))
+    except (JobNotFoundError, JobStateError):
+        # RACE: it was deleted or cancelled since we looked.
+        return
+    store.log.error(
+        "job%d is broken (%s); it is held and the others go on. `jobqueue delete job%d` removes it.",
+        number,
+        why,
+        number,
+    )

@@ -1,0 +1,81 @@
+"""What people ask of a worker: to end what it runs, and to remove what is left of deleted jobs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from jobqueue.control import remove_rest
+from jobqueue.registry import Registration
+from jobqueue.store import Store
+
+_ACTIONS = ("fail", "cancel", "delete")
+
+
+class Request(NamedTuple):
+    """What somebody asks.
+
+    Attributes:
+        action: ``fail``, ``cancel`` or ``delete``.
+        job: of this top-level job.
+        node: this job, or ``None`` for all that run of it.
+        why: in words, for the record and the log.
+    """
+
+    action: str
+    job: int
+    node: int | None
+    why: str
+
+    def means(self, job: int, node: int) -> bool:
+        return self.job == job and self.node in (None, node)
+
+
+class Inbox:
+    """The requests to one worker.
+
+    Args:
+        store: the queue.
+        registration: the worker's.
+    """
+
+    def __init__(self, store: Store, registration: Registration) -> None:
+        self._store = store
+        self._registration = registration
+        self._deleted: set[int] = set()
+
+    def take(self) -> list[Request]:
+        """What was asked since the last call. What another version may ask, and we do not know, is not done.
+
+        Raises:
+            OSError: the share is in trouble; FileNotFoundError if the worker's directory is gone.
+        """
+        found = []
+        for stored in self._registration.requests():
+            request = _read(stored)
+            if request is None:
+                self._store.log.warning("A request that is not understood is dropped: %.200s", stored)
+                continue
+            if request.action == "delete":
+                self._deleted.add(request.job)
+            found.append(request)
+        return found
+
+    def remove_deleted(self) -> None:
+        """Removes what the deleters of jobs had to leave, as far as nothing runs of it any more.
+
+        RACE: a job that was deleted while it ran may still have ended as if nothing had happened, so this does not
+        depend on how it ended.
+
+        Raises:
+            OSError: the share is in trouble; call again.
+        """
+        for number in list(self._deleted):
+            if remove_rest(self._store, number):
+                self._deleted.discard(number)
+
+
+def _read(stored: dict[str, Any]) -> Request | None:
+    action, job, node = stored.get("action"), stored.get("job"), stored.get("node")
+    if action not in _ACTIONS or type(job) is not int or not (node is None or type(node) is int):
+        return None
+    return Request(action, job, node, f"{action}, asked by {stored.get('by')}")

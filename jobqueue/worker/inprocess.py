@@ -1,0 +1,226 @@
+"""A process that calls `runNextAvailableJob`: a worker with one slot, in the caller's own process."""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import logging
+import os
+import threading
+from typing import Any
+
+from jobqueue.attempt import Attempt
+from jobqueue.errors import JobQueueError, LostRaceError
+from jobqueue.hierarchy import Node
+from jobqueue.registry import Registration
+from jobqueue.store import Store
+from jobqueue.streams import Spool
+from jobqueue.worker.inbox import Inbox, Request
+from jobqueue.worker.runner import Runner, Seat, Step
+
+_IDLE_S = 30.0
+_TICK_S = 0.5
+_NAME = "script"
+
+_one_call = threading.Lock()
+# By process and queue, since a forked child inherits this table but not the thread that beats.
+_workers: dict[tuple[int, str], InProcessWorker] = {}
+
+
+def _forget_parent() -> None:
+    """In a forked child: it is no worker, though another thread of its parent may be running a job just now."""
+    global _one_call  # noqa: PLW0603  a lock that the parent holds is never released here
+    _one_call = threading.Lock()
+    for worker in _workers.values():
+        worker.let_go_in_child()
+    _workers.clear()
+
+
+os.register_at_fork(after_in_child=_forget_parent)
+
+
+def run_next(store: Store, retries: int) -> bool:
+    """Runs the next ready job of a queue in this process; see `JobQueue.runNextAvailableJob`."""
+    if type(retries) is not int or retries < 1:
+        raise ValueError(f"retries has to be 1 or more, not {retries!r}")
+    if not _one_call.acquire(blocking=False):
+        raise JobQueueError("another thread of this process is running a job; one process runs one at a time")
+    try:
+        key = (os.getpid(), store.layout.dir)
+        worker = _workers.get(key)
+        if worker is not None and not worker.is_there():
+            worker.let_go()
+            worker = None
+        if worker is None:
+            worker = _workers[key] = InProcessWorker(store)
+        return worker.run_next(retries, store.log)
+    finally:
+        _one_call.release()
+
+
+class InProcessWorker:
+    """This process as a worker. A thread beats, shows how far the job is, and leaves after 30 s without a call.
+
+    Args:
+        store: the queue.
+
+    Raises:
+        OSError: it cannot be registered.
+    """
+
+    def __init__(self, store: Store) -> None:
+        # Of its own, since each call says which log it is for.
+        self._store = store = copy.copy(store)
+        self._registration = Registration(store, _NAME, 1)
+        self._spool = Spool()
+        self._slots = 1
+        self._runner = Runner(store, Seat(self._registration.name, 1), self, self._spool)
+        # Held while a job runs, and while the thread leaves.
+        self._busy = threading.Lock()
+        self._called_at = store.share.clock.monotonic()
+        self._gone = threading.Event()
+        self._inbox = Inbox(store, self._registration)
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._tick, name="jobqueue-beat", daemon=True)
+        self._thread.start()
+        atexit.register(self._leave_at_exit)
+
+    def is_there(self) -> bool:
+        return not self._gone.is_set()
+
+    def run_next(self, retries: int, log: logging.Logger) -> bool:
+        """One job; see `JobQueue.runNextAvailableJob`."""
+        with self._busy:
+            self._store.log = log
+            if self._gone.is_set():
+                # RACE: the thread left between the look and the lock.
+                return run_next_again(self._store, retries)
+            self._called_at = self._store.share.clock.monotonic()
+            self._runner.chooser.look_again()
+            before = _working_directory()
+            try:
+                with self._spool.captured():
+                    return self._step(retries)
+            finally:
+                self._called_at = self._store.share.clock.monotonic()
+                if before is not None:
+                    self._store.share.enter(before)
+                self._inbox.remove_deleted()
+
+    def _step(self, retries: int) -> bool:
+        for _ in range(retries):
+            try:
+                step = self._runner.step()
+            except BaseException:
+                self._runner.reconcile()
+                raise
+            if step is Step.RAN:
+                return True
+            if step is Step.NOTHING:
+                return False
+        raise LostRaceError(
+            f"ready jobs were seen at each of {retries} tries, and other processes were quicker; try again",
+            self._store.layout.dir,
+        )
+
+    # --- the thread ----------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        clock = self._store.share.clock
+        beaten_at = float("-inf")
+        while not self._gone.wait(_TICK_S):
+            try:
+                attempt = self._runner.current
+                if attempt is not None:
+                    attempt.show()
+                if clock.monotonic() - beaten_at >= self._store.config.beat_s:
+                    beaten_at = clock.monotonic()
+                    self._beat()
+            except OSError as error:
+                self._store.log.warning("Share %s: %s; trying again.", self._store.layout.dir, error)
+            if clock.monotonic() - self._called_at > _IDLE_S and self._busy.acquire(blocking=False):
+                try:
+                    self._leave()
+                    self.let_go()
+                finally:
+                    self._busy.release()
+
+    def _beat(self) -> None:
+        try:
+            self._registration.beat()
+        except FileNotFoundError:
+            # Somebody took us for dead and swept us; what runs cannot be committed any more.
+            self._store.log.warning("Worker %s has no directory any more; registering anew.", self._registration.name)
+            self._registration.release_lock()
+            self._gone.set()
+            return
+        for request in self._inbox.take():
+            self._obey(request)
+
+    def _obey(self, request: Request) -> None:
+        """Asked to end a job, this process can only make it fail once it returns; it does not end its caller."""
+        attempt = self._runner.current
+        if attempt is not None and request.means(attempt.token.job, attempt.token.node):
+            self._store.log.warning("%s: %s.", attempt.name, request.why)
+            attempt.show_status(request.why)
+            attempt.mark_error()
+
+    def _leave(self) -> None:
+        if self._gone.is_set():
+            return
+        self._gone.set()
+        try:
+            self._runner.leave()
+            self._runner.reconcile()
+            self._inbox.take()
+            self._inbox.remove_deleted()
+            self._registration.leave()
+        except OSError as error:
+            self._store.log.warning("Worker %s could not leave (%s); a sweep will.", self._registration.name, error)
+
+    def let_go_in_child(self) -> None:
+        """In a forked child: closes its copy of the lock, which would outlive us there."""
+        self._registration.release_lock()
+
+    def let_go(self) -> None:
+        """Gives back what a worker that has left still holds of this process; no job of it may be running."""
+        self._spool.close()
+        atexit.unregister(self._leave_at_exit)
+
+    def _leave_at_exit(self) -> None:
+        if os.getpid() == self._pid:
+            self._leave()
+
+    # --- what the runner tells -----------------------------------------------------------------------------------
+
+    def began(self, attempt: Attempt, _node: Node, _timeout_s: float | None) -> None:
+        self._store.log.info("Running %s, attempt %d.", attempt.name, attempt.token.attempt)
+
+    def returned(self) -> None:
+        """No timeout is watched here."""
+
+    def ended(self, attempt: Attempt, record: dict[str, Any] | None) -> None:
+        if record is not None:
+            outcome = "finished" if record["ok"] else f"failed ({record['error']})"
+            self._store.log.info("%s has %s.", attempt.name, outcome)
+
+    def unblocked(self) -> None:
+        """Nobody else in this process waits for work."""
+
+    def new_slot(self) -> int:
+        self._slots += 1
+        return self._slots
+
+
+def run_next_again(store: Store, retries: int) -> bool:
+    """The same with a new registration."""
+    worker = _workers[(os.getpid(), store.layout.dir)] = InProcessWorker(store)
+    return worker.run_next(retries, store.log)
+
+
+def _working_directory() -> str | None:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        # It was removed under the caller; then it cannot be gone back to.
+        return None

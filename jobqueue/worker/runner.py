@@ -1,0 +1,252 @@
+"""One slot's work, job after job: choose, claim, run, record, commit, settle.
+
+The order is the protocol's: what a job printed is saved, then its record is appended, then its token moves to won/, and
+only then does anything follow from it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, NamedTuple, Protocol
+
+from jobqueue.attempt import Attempt
+from jobqueue.errors import BrokenJobError, JobQueueError
+from jobqueue.hierarchy import Hierarchy, Node
+from jobqueue.journal import Journal
+from jobqueue.layout import JobLayout, RunningToken
+from jobqueue.options import effective_options
+from jobqueue.store import Store
+from jobqueue.streams import Spool
+from jobqueue.worker.chooser import Candidate, Chooser, set_aside
+from jobqueue.worker.settling import settle_from_record
+from jobqueue.worker.tidying import ProcessState
+from jobqueue.worker.trouble import insist
+
+# Once a claim was answered with a loss, how often a busy slot looks whether it was none.
+_RECONCILE_S = 5.0
+
+
+class Step(Enum):
+    """What one step came to."""
+
+    RAN = "a job was run"
+    LOST = "a ready job went to another process"
+    NOTHING = "no job is ready"
+
+
+class Seat(NamedTuple):
+    """Which slot of which worker a runner is.
+
+    Attributes:
+        worker: the worker's name; its directory is there.
+        slot: the number that this process's claims carry.
+        rivals: how many slots of this worker, this one included, choose from the same listings.
+        is_own_process: the process is there for jobs alone; else a KeyboardInterrupt, and the state of the process, are
+            those of whoever called us.
+    """
+
+    worker: str
+    slot: int
+    rivals: int = 1
+    is_own_process: bool = False
+
+
+class Host(Protocol):
+    """The process that a runner works in: is told what it does, and gives out numbers."""
+
+    def began(self, _attempt: Attempt, _node: Node, _timeout_s: float | None, /) -> None: ...
+    def ended(self, _attempt: Attempt, _record: dict[str, Any] | None, /) -> None: ...
+    def returned(self) -> None:
+        """The procedure has returned; what follows is ours to do, however long the share takes."""
+        ...
+
+    def unblocked(self) -> None: ...
+    def new_slot(self) -> int:
+        """A number that was never used by this worker, for a journal that takes the place of a bad one."""
+        ...
+
+
+class Runner:
+    """Runs jobs of one queue, one at a time, for one slot of one worker.
+
+    Args:
+        store: the queue.
+        seat: for which slot.
+        host: the process that this is done in.
+        spool: takes what the jobs print.
+    """
+
+    def __init__(self, store: Store, seat: Seat, host: Host, spool: Spool) -> None:
+        self.current: Attempt | None = None
+        self.chooser = Chooser(store, seat.rivals)
+        self._store = store
+        self._worker = seat.worker
+        self._slot = seat.slot
+        self._journal_slot = seat.slot
+        self._numbers = {seat.slot}
+        self._host = host
+        self._state = ProcessState() if seat.is_own_process else None
+        self._spool = spool
+        self._job: JobLayout | None = None
+        self._in_doubt = False
+        self._reconciled_at = float("-inf")
+        self._hierarchy: Hierarchy | None = None
+        self._journal: Journal | None = None
+
+    def step(self) -> Step:
+        """Tries to run one job.
+
+        Raises:
+            OSError: the share is in trouble; nothing was begun, or it was given back.
+            KeyboardInterrupt: while a job ran in this process; it is still to be given back.
+        """
+        if self._in_doubt and self._store.share.clock.monotonic() - self._reconciled_at > _RECONCILE_S:
+            self.reconcile()
+        candidate = self.chooser.next()
+        if candidate is None:
+            return Step.NOTHING
+        left: list[str] = []
+        # RACE: whatever the answer is, the rename may be executed at any time from now on; only a success is certain.
+        was_in_doubt, self._in_doubt = self._in_doubt, True
+        token = self._store.tokens.try_claim(candidate.job, candidate.token, self._worker, self._slot, left=left)
+        if token is None:
+            self._store.log.debug("%s went to another slot; trying the next one.", candidate.token.name)
+            self.chooser.lost(candidate, left)
+            return Step.LOST
+        self._in_doubt = was_in_doubt
+        self.chooser.won(candidate)
+        try:
+            self._run(candidate, token)
+        except (OSError, JobQueueError):
+            # Anything else may be the job's doing, so it is not given back here as if it had done nothing.
+            self.reconcile()
+            raise
+        return Step.RAN
+
+    def reconcile(self) -> None:
+        """Gives back what lies in running/ under this slot's number, and settles what of it lies in won/.
+
+        To be called between jobs, when nothing of ours belongs in either.
+        """
+        # Until this has come to its end, every step begins with it.
+        was_in_doubt = self._in_doubt
+        self._in_doubt, self._reconciled_at = True, float("-inf")
+        self._store.tokens.wake_rest()
+        for token in self._store.tokens.running_of(self._worker):
+            if token.slot == self._slot:
+                self._store.log.warning("%s is ours and does not run; giving it back.", token.name)
+                self._give_back(token)
+        for won in self._store.tokens.won_of(self._worker):
+            if won.slot in self._numbers:
+                settle_from_record(self._store, self._worker, won)
+        self._in_doubt, self._reconciled_at = was_in_doubt, self._store.share.clock.monotonic()
+
+    def leave(self) -> None:
+        """Closes the journal; to be called when the slot ends, falls idle or goes on to another hierarchy."""
+        if self._job is not None:
+            self._store.tokens.retest(self._job)
+        if self._journal is not None:
+            self._journal.close()
+        self._job = self._hierarchy = self._journal = None
+
+    # --- one job -------------------------------------------------------------------------------------------------
+
+    def _run(self, candidate: Candidate, token: RunningToken) -> None:
+        job = candidate.job
+        try:
+            node = self._open(job).node(token.node)
+        except BrokenJobError as error:
+            set_aside(self._store, token.job, str(error))
+            self.chooser.forget(token.job)
+            self._give_back(token)
+            return
+        attempt = Attempt(self._store, job, node, token, self._spool)
+        try:
+            attempt.prepare()
+            self._append(attempt.start_event(), sync=False)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            # Either it is being deleted, and then it has no entry any more, or it is broken.
+            set_aside(self._store, token.job, str(error))
+            self.chooser.forget(token.job)
+            self._give_back(token)
+            return
+        config = self._store.config
+        options = effective_options(node.options, config.proc_options(node.type), config.options)
+        self.current = attempt
+        self._host.began(attempt, node, options["timeout"])
+        record: dict[str, Any] | None = None
+        try:
+            record = attempt.run(is_interruptible=self._state is None)
+            self._host.returned()
+            if self._state is not None:
+                self._state.restore()
+            self._finish(candidate, attempt, node, record)
+        finally:
+            self.current = None
+            self._host.ended(attempt, record)
+
+    def _finish(self, candidate: Candidate, attempt: Attempt, node: Node, record: dict[str, Any]) -> None:
+        store, token = self._store, attempt.token
+        what = f"the result of {attempt.name}"
+        try:
+            insist(store, what, attempt.save)
+            slot, offset = insist(store, what, lambda: self._record(record))
+            won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, slot, offset))
+        except (FileNotFoundError, NotADirectoryError):
+            # The job was deleted while it ran: there is nowhere left to put a result.
+            self._drop(token)
+            return
+        if won is None:
+            store.log.warning("%s was taken from this slot while it ran; its result is dropped.", attempt.name)
+            self._drop(token)
+            return
+        known = candidate.entry
+        settled = insist(
+            store, what, lambda: store.tokens.settle(won, self._worker, node, ok=record["ok"], known=known)
+        )
+        self.chooser.unblocked(token.job, settled.unblocked, settled.entry)
+        if settled.done:
+            self.chooser.forget(token.job)
+        if settled.unblocked:
+            self._host.unblocked()
+
+    def _record(self, record: dict[str, Any]) -> tuple[int, int]:
+        """Appends the record that counts; slot and offset of where it lies."""
+        # A failure is rare and must not be lost, or the job would pass for finished.
+        is_remote = self._store.share.is_remote(self._store.layout.dir)
+        lasting = is_remote or not record["ok"] or record["result"] is not None
+        slot = self._journal_slot
+        return slot, self._append(record, sync=lasting)
+
+    def _append(self, event: dict[str, Any], *, sync: bool) -> int:
+        """Appends to the journal of the current top-level job; the line's offset."""
+        assert self._journal is not None and self._job is not None
+        try:
+            return self._journal.append(event, sync=sync)
+        except OSError:
+            # CRASH: the file may end in a torn line, or hold a whole one that nobody synced: never append to it again.
+            self._journal.close()
+            self._journal_slot = self._host.new_slot()
+            self._numbers.add(self._journal_slot)
+            self._journal = Journal(self._store.share, self._job, self._worker, self._journal_slot)
+            raise
+
+    def _give_back(self, token: RunningToken) -> None:
+        if self._store.tokens.give_back(token, self._worker, charge=False) is None:
+            self._drop(token)
+
+    def _drop(self, token: RunningToken) -> None:
+        """A token that can move nowhere is one whose job was deleted."""
+        if self._store.tokens.bin_running(token, self._worker):
+            self._store.log.info("job%d was deleted; dropping what ran of it.", token.job)
+        else:
+            self._in_doubt = True
+
+    def _open(self, job: JobLayout) -> Hierarchy:
+        """The hierarchy of a top-level job; that of the last one is kept, with its journal."""
+        if self._hierarchy is None or self._job is None or self._job.number != job.number:
+            self.leave()
+            self._hierarchy = Hierarchy(self._store.share, job.hierarchy)
+            self._job = job
+            self._journal = Journal(self._store.share, job, self._worker, self._journal_slot)
+        return self._hierarchy

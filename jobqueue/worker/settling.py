@@ -1,0 +1,35 @@
+"""Settling a committed result by somebody who did not run the job, from what its record says."""
+
+from __future__ import annotations
+
+from jobqueue.errors import BrokenJobError
+from jobqueue.hierarchy import Hierarchy, Node
+from jobqueue.journal import read_record
+from jobqueue.layout import WonToken
+from jobqueue.store import Store
+from jobqueue.worker.chooser import set_aside
+
+
+def settle_from_record(store: Store, worker: str, won: WonToken) -> None:
+    """Settles what lies in a worker's won/; may be repeated, and by several at once.
+
+    Raises:
+        OSError: the share is in trouble.
+    """
+    node = node_or_set_aside(store, won.job, won.node)
+    if node is None:
+        return
+    path = store.layout.job(won.job).journal(worker, won.slot)
+    record = read_record(store.share, path, won.offset, won.node, won.attempt)
+    # CRASH: a record that is lost was not that of a failure, for those are synced before they are committed.
+    store.tokens.settle(won, worker, node, ok=record is None or bool(record["ok"]))
+    store.tokens.retest(store.layout.job(won.job))
+
+
+def node_or_set_aside(store: Store, number: int, node: int) -> Node | None:
+    """A job's line in its hierarchy; where that cannot be read (any more) the top-level job is set aside."""
+    try:
+        return Hierarchy(store.share, store.layout.job(number).hierarchy).node(node)
+    except BrokenJobError as error:
+        set_aside(store, number, str(error))
+        return None

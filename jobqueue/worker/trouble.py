@@ -1,0 +1,54 @@
+"""Trouble of the share that is not the job's fault: what was achieved is kept, and tried again."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import TypeVar
+
+from jobqueue.errors import LostRaceError
+from jobqueue.store import Store
+
+T = TypeVar("T")
+
+# What may pass by itself, or once somebody has made room or plugged the cable in.
+TROUBLE = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ETIMEDOUT,
+        errno.EBUSY, errno.EAGAIN, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN,
+        errno.ENETUNREACH, errno.ECONNRESET, errno.ECONNREFUSED, errno.EREMOTEIO, errno.ENOMEM, errno.ENFILE,
+    }
+)  # fmt: skip
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 30.0
+
+
+def is_trouble(error: OSError) -> bool:
+    """Whether an error says something of the share, not of what was asked of it."""
+    return error.errno in TROUBLE
+
+
+def insist(store: Store, what: str, call: Callable[[], T]) -> T:
+    """Calls until the share answers without trouble.
+
+    Args:
+        store: whose share, clock and log are used.
+        what: is kept meanwhile, in words for the log.
+        call: may be called any number of times.
+    """
+    wait_s = _FIRST_WAIT_S
+    while True:
+        try:
+            return call()
+        except (OSError, LostRaceError) as error:
+            if isinstance(error, OSError) and not is_trouble(error):
+                raise
+            store.log.warning(
+                "Share %s does not answer as it should (%s); keeping %s and trying again in %g s.",
+                store.layout.dir,
+                error,
+                what,
+                wait_s,
+            )
+        store.share.clock.sleep(wait_s)
+        wait_s = min(_LONGEST_WAIT_S, wait_s * 2)
