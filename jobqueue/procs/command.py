@@ -1,0 +1,84 @@
+"""The procedure ``command``: runs a command."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+
+from jobqueue.proc import JobProc
+from jobqueue.procs._check import check_argument, check_text, check_texts, choose_label, optional, shorten
+from jobqueue.procs._program import Log, ProgramError, how_ended, start
+
+
+class command(JobProc):
+    """Runs a command; an exit code that is not 0 makes the job fail.
+
+    Args:
+        cmd: a command line for the shell, or a list of a program and its arguments, which is run without a shell. A
+            list is the safer one: nothing in it needs quotes.
+        env: environment variables, added to the worker's own.
+        cwd: the working directory; the job's `runningDir` by default.
+        label: see `JobProc`; the command by default.
+
+    Raises:
+        TypeError: a parameter has a wrong type.
+        ValueError: a parameter has a wrong value.
+    """
+
+    def __init__(
+        self,
+        cmd: str | Sequence[str],
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        *,
+        label: str | None = None,
+    ) -> None:
+        if not isinstance(cmd, (str, list, tuple)):
+            raise TypeError(f"cmd must be text or a list of texts, not {type(cmd).__name__}")
+        self._cmd: str | list[str] = check_text("cmd", cmd) if isinstance(cmd, str) else check_texts("cmd", cmd)
+        if not self._cmd or not self._cmd[0].strip():
+            raise ValueError("cmd names no program")
+        self._env = None if env is None else check_env("env", env)
+        self._cwd = optional(check_argument, "cwd", cwd)
+        self._shown = shorten(self._cmd if isinstance(self._cmd, str) else shlex.join(self._cmd))
+        self._log = Log()
+        super().__init__(choose_label(label, self._shown))
+
+    def run(self) -> None:
+        """Runs the command.
+
+        Raises:
+            ProgramError: it failed, or cannot be started; the message has the exit code or the signal, and the last
+                line of the standard error.
+        """
+        self._log = Log()
+        env = None if self._env is None else {**os.environ, **self._env}
+        code = start(self, self._cmd, hint="install it, or give its path", env=env, cwd=self._cwd)
+        if code:
+            ended = how_ended(code, shell=isinstance(self._cmd, str))
+            self.setStatusLine(shorten(f"{ended}: {self._log.why()}", 200))
+            raise ProgramError(f"{self._shown} ended with {ended}: {self._log.why()}")
+
+    def stdoutCallback(self, lineNr: int, line: str) -> None:  # noqa: ARG002 - the seam gives it
+        self._log.take("stdout", line)
+
+    def stderrCallback(self, lineNr: int, line: str) -> None:  # noqa: ARG002 - the seam gives it
+        self._log.take("stderr", line)
+
+
+def check_env(name: str, value: object) -> dict[str, str]:
+    """Environment variables.
+
+    Raises:
+        TypeError: it is no dict of texts.
+        ValueError: a name cannot be one, or a value holds a NUL character.
+    """
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} must be a dict of texts, not {type(value).__name__}")
+    for key, item in value.items():
+        if "=" in check_text(f"a name in {name}", key):
+            raise ValueError(f"{name} has the name {key!r}, and a name cannot hold an equals sign")
+        if item != "":
+            check_text(f"{name}[{key!r}]", item)
+    return dict(value)
