@@ -1,0 +1,203 @@
+"""What all commands share: the queue, the names of jobs, errors in one sentence, and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from jobqueue.errors import BrokenJobError, JobQueueError, LostRaceError
+
+if TYPE_CHECKING:
+    from jobqueue.handle import JobHandle
+    from jobqueue.queue import JobQueue
+    from jobqueue.store import Store
+
+DONE = 0
+FAILED = 1
+REFUSED = 2
+TIMED_OUT = 124
+INTERRUPTED = 128 + 2  # SIGINT
+CLOSED_PIPE = 128 + 13  # SIGPIPE
+
+
+class UsageError(JobQueueError):
+    """What was asked for makes no sense; nothing was done."""
+
+
+# --- arguments -------------------------------------------------------------------------------------------------------
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """The options that may stand before a subcommand as well as after it."""
+    # Suppressed, so that what follows the subcommand does not set back what stood before it.
+    queue = parser.add_argument(
+        "-q", "--queue", metavar="DIR", default=argparse.SUPPRESS, help="the queue (default: $JOBQUEUE_QUEUE)"
+    )
+    queue.completer = _completer("directories")  # type: ignore[attr-defined]  # argcomplete's way
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="answer in JSON")
+
+
+def add_job(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """The job, or jobs, that a command is about: ``arguments.job``."""
+    argument = parser.add_argument(
+        "job", metavar="JOB", nargs="+" if several else None, help="for example job100 or job100/job3"
+    )
+    argument.completer = _completer("jobs")  # type: ignore[attr-defined]
+
+
+def _completer(name: str) -> Callable[..., list[str]]:
+    def complete(**context: Any) -> list[str]:
+        from jobqueue.cli import _complete
+
+        found: list[str] = getattr(_complete, name)(**context)
+        return found
+
+    return complete
+
+
+def end_of_parsing(prog: str, message: str) -> NoReturn:
+    """Says what is wrong with the arguments, in one sentence, and ends."""
+    sys.stderr.write(f"{prog}: {message}; `{prog} --help` tells more\n")
+    raise SystemExit(REFUSED)
+
+
+# --- the queue -------------------------------------------------------------------------------------------------------
+
+
+def queue_location(named: str | None, how: str = "give one with --queue DIR") -> str:
+    """The queue's directory: the one that was named, or else the environment's.
+
+    Args:
+        named: by the user, if he did.
+        how: to name one, in words.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    location = named or os.environ.get("JOBQUEUE_QUEUE")
+    if not location:
+        raise UsageError(f"no queue is named; {how}, or set JOBQUEUE_QUEUE")
+    return location
+
+
+def open_store(arguments: argparse.Namespace) -> Store:
+    """The parts of the queue, for commands that list them."""
+    from jobqueue.store import Store
+
+    return Store(queue_location(arguments.queue))
+
+
+def open_queue(arguments: argparse.Namespace) -> JobQueue:
+    """The queue."""
+    from jobqueue.queue import JobQueue
+
+    return JobQueue(queue_location(arguments.queue))
+
+
+def command_line(arguments: argparse.Namespace, *words: str) -> str:
+    """The next command to type, with the queue where it was typed this time."""
+    queue = ["-q", arguments.queue] if arguments.queue else []
+    return shlex.join(["jobqueue", *queue, *words])
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def complain(prog: str, text: str) -> None:
+    """Says on the standard error what is wrong, in one line."""
+    print(f"{prog}: {'; '.join(line.strip() for line in text.splitlines())}", file=sys.stderr)
+
+
+def exit_code(error: JobQueueError | OSError) -> int:
+    """2 for what cannot be asked for, 1 for what was asked for and went wrong."""
+    if isinstance(error, JobQueueError):
+        # The base class itself is raised where others moved the job at every try.
+        went_wrong = isinstance(error, BrokenJobError | LostRaceError) or type(error) is JobQueueError
+        return FAILED if went_wrong else REFUSED
+    return FAILED
+
+
+def describe(error: JobQueueError | OSError) -> str:
+    """An error in one sentence."""
+    if isinstance(error, JobQueueError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+@contextmanager
+def as_usage_errors() -> Iterator[None]:
+    """What a procedure's constructor says of its parameters is said of the command's arguments."""
+    try:
+        yield
+    except JobQueueError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
+def guarded(prog: str, call: Callable[[], int]) -> int:
+    """Runs a command; whatever goes wrong becomes one sentence and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A label may hold what the terminal's encoding has no word for.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            code = call()
+        except SystemExit as end:
+            # argparse has said what there was to say.
+            code = end.code if isinstance(end.code, int) else DONE
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. What is left in the buffer must not be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except (JobQueueError, OSError) as error:
+        complain(prog, describe(error))
+        return exit_code(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+# --- jobs ------------------------------------------------------------------------------------------------------------
+
+
+def for_each_job(arguments: argparse.Namespace, act: Callable[[JobHandle], str]) -> int:
+    """Does something to each job of ``arguments.job``; one that it cannot be done to does not keep it from the others.
+
+    Args:
+        arguments: the command's.
+        act: does it, and returns what has become of the job, in words.
+
+    Returns:
+        The exit code: the highest of all.
+
+    Raises:
+        JobNotFoundError: a name is no job's; nothing was done to any.
+    """
+    queue = open_queue(arguments)
+    jobs = [queue.findJob(name) for name in arguments.job]
+    worst, told = DONE, []
+    for job in jobs:
+        try:
+            text = act(job)
+        except (JobQueueError, OSError) as error:
+            worst = max(worst, exit_code(error))
+            complain("jobqueue", f"{job.name}: {describe(error)}")
+            told.append({"job": job.name, "ok": False, "text": describe(error)})
+        else:
+            told.append({"job": job.name, "ok": True, "text": text})
+            if not arguments.json:
+                print(f"{job.name} {text}")
+    if arguments.json:
+        from jobqueue.cli._output import print_json
+
+        print_json(told)
+    return worst

@@ -1,0 +1,47 @@
+"""Deletes hierarchies with all that lies in their directories. Attempts under way are ended.
+
+With --json: an array of objects with the keys job, ok, text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from jobqueue.cli._common import FAILED, UsageError, add_job, command_line, for_each_job, open_queue
+from jobqueue.handle import JobHandle
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_job(parser, several=True)
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    queue = open_queue(arguments)
+    for name in arguments.job:
+        # A name that is no job's is told before anybody is asked.
+        queue.findJob(name)
+    if not arguments.yes and not _confirmed(arguments):
+        print("Nothing is deleted.", file=sys.stderr)
+        return FAILED
+
+    def act(job: JobHandle) -> str:
+        queue.deleteJobs(job)
+        return "is deleted"
+
+    return for_each_job(arguments, act)
+
+
+def _confirmed(arguments: argparse.Namespace) -> bool:
+    """Asks; there has to be somebody who can answer."""
+    if not sys.stdin.isatty():
+        yes = command_line(arguments, "delete", "--yes", *arguments.job)
+        raise UsageError(f"there is no terminal to ask at; `{yes}` deletes without asking")
+    print(
+        f"Delete {', '.join(arguments.job)} with all files in the job directories? [y/N] ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

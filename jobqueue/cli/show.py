@@ -1,0 +1,146 @@
+"""Shows everything of one job, with all its attempts.
+
+With --json: an object with the keys job, label, state, type, parameters (as
+they are stored), options, submitted, submitter, attempt, worker, began, ended,
+progress, status, error, result (as it is stored), directory, waits_for,
+needed_by, attempts, hierarchy. Times are seconds since the epoch. Each of the
+attempts has the keys attempt, state, worker, began, ended, reason, directory.
+The hierarchy, null for a sub-job, has the keys state (as in `jobqueue list`),
+priority, and how many jobs are blocked, ready, running, finished, failed,
+cancelled.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from jobqueue.cli._common import DONE, add_job, command_line, open_queue
+from jobqueue.cli._output import coloured, has_colours, how_long, plain, print_json, print_table, when
+
+if TYPE_CHECKING:
+    from jobqueue.handle import JobHandle
+    from jobqueue.history import AttemptView
+
+_MANY = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_job(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from jobqueue.history import attempts
+
+    job = open_queue(arguments).findJob(arguments.job)
+    node, seen = job._node(), job._look()
+    story = attempts(job._store, job._job, node.node, node.place, seen)
+    facts = _facts(job)
+    if arguments.json:
+        print_json({**facts, "attempts": [view._asdict() for view in story], "hierarchy": _hierarchy(job)})
+        return DONE
+    _print_facts(facts, _hierarchy(job))
+    if story:
+        print()
+        _print_attempts(story)
+        print(f"\n`{command_line(arguments, 'log', job.name)}` shows what it has printed.")
+    return DONE
+
+
+def _facts(job: JobHandle) -> dict[str, Any]:
+    from jobqueue.layout import job_name
+    from jobqueue.options import effective_options
+
+    node, hierarchy, seen, config = job._node(), job._hierarchy(), job._look(), job._store.config
+    record = job._record(seen) or {}
+    options = effective_options(node.options, config.proc_options(node.type), config.options)
+    del options["priority"]
+    return {
+        "job": job.name,
+        "label": node.label,
+        "state": seen.state.value,
+        "type": node.type,
+        "parameters": node.params,
+        "options": options,
+        "submitted": hierarchy.submitted,
+        "submitter": hierarchy.submitter,
+        "attempt": seen.attempt,
+        "worker": seen.worker,
+        "began": job.startTime,
+        "ended": record.get("end"),
+        "progress": job.progress,
+        "status": job.statusLine,
+        "error": job.error,
+        "result": record.get("result"),
+        "directory": job.location,
+        "waits_for": [job_name(job._number, hierarchy.node(child).place) for child in node.children],
+        "needed_by": [job_name(job._number, hierarchy.node(parent).place) for parent in node.parents],
+    }
+
+
+def _hierarchy(job: JobHandle) -> dict[str, Any] | None:
+    if job._place:
+        return None
+    from jobqueue.overview import refined, top_jobs
+    from jobqueue.state import summarize
+
+    summary = summarize(job._store, job._job)
+    entry = next((top for top in top_jobs(job._store) if top.entry.number == job._number), None)
+    counts = {state.value: count for state, count in summary.counts.items()}
+    if entry is None:
+        # Not published yet, or deleted just now.
+        return {"state": None, "priority": None, **counts}
+    return {"state": refined(entry, summary).state.value, "priority": entry.entry.priority, **counts}
+
+
+def _print_facts(facts: dict[str, Any], hierarchy: dict[str, Any] | None) -> None:
+    from jobqueue.params import as_text, decode
+
+    lines = [("job", facts["job"]), ("label", facts["label"]), ("state", facts["state"])]
+    if hierarchy is not None:
+        counts = ", ".join(
+            f"{count} {name}"
+            for name, count in hierarchy.items()
+            if count and type(count) is int and name != "priority"
+        )
+        lines += [
+            ("hierarchy", f"{hierarchy['state'] or 'not in the index'}: {counts}"),
+            ("priority", hierarchy["priority"]),
+        ]
+    lines.append(("type", facts["type"] or "none, it groups others"))
+    lines += [(f"  {name}", as_text(decode(value))) for name, value in facts["parameters"].items() if name != "label"]
+    lines += [(name, value) for name, value in facts["options"].items() if value is not None]
+    lines.append(("submitted", f"{when(facts['submitted'])} by {facts['submitter']}"))
+    if facts["began"] is not None:
+        lines.append(("began", f"{when(facts['began'])} on {facts['worker']}"))
+    if facts["ended"] is not None:
+        took_s = None if facts["began"] is None else facts["ended"] - facts["began"]
+        lines.append(("ended", when(facts["ended"]) + (f" after {how_long(took_s)}" if took_s is not None else "")))
+    if facts["progress"] is not None:
+        lines.append(("progress", f"{facts['progress']:.0f} %"))
+    lines += [(name, facts[name] or None) for name in ("status", "error", "directory")]
+    if facts["result"] is not None:
+        lines.append(("result", as_text(decode(facts["result"]))))
+    lines += [("waits for", _some(facts["waits_for"])), ("needed by", _some(facts["needed_by"]))]
+    shown = [(name, plain(str(value))) for name, value in lines if value is not None]
+    width = max(len(name) for name, _ in shown)
+    for name, value in shown:
+        print(f"{name:{width}}  {coloured(value) if name == 'state' and has_colours() else value}")
+
+
+def _some(names: list[str]) -> str | None:
+    if not names:
+        return None
+    return ", ".join(names[:_MANY]) + (f" and {len(names) - _MANY} more" if len(names) > _MANY else "")
+
+
+def _print_attempts(story: list[AttemptView]) -> None:
+    rows = []
+    for view in story:
+        took_s = None if view.began is None or view.ended is None else view.ended - view.began
+        where, reason = view.directory.rpartition("/")[2], view.reason or ""
+        rows.append(
+            [str(view.attempt), view.state, view.worker or "-", when(view.began), how_long(took_s), where, reason]
+        )
+    head = ["ATTEMPT", "STATE", "WORKER", "BEGAN", "TOOK", "DIRECTORY", "REASON"]
+    print_table(head, rows, right={"ATTEMPT", "TOOK"}, wide="REASON")

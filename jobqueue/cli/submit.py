@@ -1,0 +1,118 @@
+"""Submits a command as a job, and prints the job's name and nothing else.
+
+One argument after the two dashes is a line for the shell; several are a
+program and its arguments, run without a shell:
+
+  jobqueue submit -- 'render scene.xml > log.txt'
+  jobqueue submit -- render 'my scene.xml'
+
+With --frames there is a sub-job for each piece of the frame range, and in the
+command these fields are replaced:
+
+  {frame}           the one frame of a sub-job (not with --chunk)
+  {start} {end}     the first and the last one; no piece spans a gap of the range
+  {frames}          all of them, for example 1-19x2
+
+Each takes a format, {frame:04d}. Braces that are meant themselves are doubled.
+
+  jobqueue submit --frames 1-100 --chunk 10 -- render -s {start} -e {end} scene
+
+With --json: an object with the keys job and jobs (how many, with sub-jobs);
+with --wait those of `jobqueue wait`, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+from jobqueue.cli._common import DONE, UsageError, as_usage_errors, complain, open_queue
+from jobqueue.cli._output import print_json
+
+if TYPE_CHECKING:
+    from jobqueue.job import Job, JobRoot
+    from jobqueue.queue import JobQueue
+
+TAKES_COMMAND = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--label", help="a text for people")
+    parser.add_argument("--priority", type=int, metavar="N", help="-499 to 500, higher first (default: 0)")
+    parser.add_argument(
+        "--max-attempts", type=int, metavar="N", help="how often the job may die under a worker (default: 3)"
+    )
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="an attempt that runs longer has failed")
+    parser.add_argument("--cwd", metavar="DIR", help="the working directory (default: one of the job's own)")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="an environment variable")
+    parser.add_argument("--frames", metavar="RANGE", help="a sub-job for each piece, for example 1-100x2 or 1-10,20")
+    parser.add_argument("--chunk", type=int, metavar="N", help="frames for each sub-job (default: 1)")
+    parser.add_argument("--wait", action="store_true", help="wait for the end; exit code 1 if it is not a good one")
+    parser.add_argument("words", nargs="*", metavar="-- COMMAND", help="a shell line, or a program and arguments")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    command = _command(arguments)
+    if arguments.chunk is not None and arguments.frames is None:
+        raise UsageError("--chunk cuts a frame range; give one with --frames")
+    queue = open_queue(arguments)
+    with as_usage_errors():
+        root, jobs = _hierarchy(queue, command, arguments)
+        _set(root, priority=arguments.priority)
+    handle = root.activate()
+    if not arguments.json:
+        print(handle.name, flush=True)
+    if arguments.wait:
+        from jobqueue.cli._watch import watch
+
+        return watch(arguments, [handle], None, extra={"job": handle.name, "jobs": jobs})
+    if arguments.json:
+        print_json({"job": handle.name, "jobs": jobs})
+    return DONE
+
+
+def _command(arguments: argparse.Namespace) -> str | list[str]:
+    words: list[str] = arguments.rest
+    if not words or arguments.words:
+        raise UsageError("the command belongs after two dashes: jobqueue submit [OPTIONS] -- COMMAND")
+    return words[0] if len(words) == 1 else words
+
+
+def _hierarchy(queue: JobQueue, command: str | list[str], arguments: argparse.Namespace) -> tuple[JobRoot, int]:
+    """The hierarchy, and how many jobs it has."""
+    params = _params(arguments)
+    options = {"maxAttempts": arguments.max_attempts, "timeout": arguments.timeout}
+    if arguments.frames is None:
+        root = queue.createJobRoot("command", cmd=command, **params)
+        _set(root, **options)
+        return root, 1
+    from jobqueue.framejobs import Template, add_frame_jobs, cut
+
+    size = 1 if arguments.chunk is None else arguments.chunk
+    pieces, template = cut(arguments.frames, size), Template(command, size)
+    if not template.has_fields and len(pieces) > 1:
+        complain("jobqueue", "the command has no {frame}, {start}, {end} or {frames}; all sub-jobs do the same")
+    label = {} if arguments.label is None else {"label": arguments.label}
+    root = queue.createJobRoot(None, **label)
+    return root, 1 + len(add_frame_jobs(root, template, pieces, params, options))
+
+
+def _params(arguments: argparse.Namespace) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    if arguments.label is not None:
+        params["label"] = arguments.label
+    if arguments.cwd is not None:
+        # What is meant is the directory as it is called from here.
+        params["cwd"] = os.path.abspath(arguments.cwd)
+    for pair in arguments.env:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise UsageError(f"--env {pair}: write NAME=VALUE")
+        params.setdefault("env", {})[name] = value
+    return params
+
+
+def _set(job: Job, **options: Any) -> None:
+    for name, value in options.items():
+        setattr(job.options, name, value)
