@@ -1,0 +1,73 @@
+# Needs GNU make and python3 (3.10 or newer). Everything else is installed into .venv, once; `uv` is used if it is there.
+
+PYTHON ?= python3
+RENDERER ?= embedded
+
+BIN := .venv/bin
+PROTOCOL := jobqueue/tokens.py,jobqueue/share.py,jobqueue/hierarchy.py
+SETTINGS := pyproject.toml constraints.txt setup.py
+UV := $(shell command -v uv 2>/dev/null)
+
+# "compat": a plain path in .pth, which costs a starting interpreter less than setuptools' import hook.
+ifdef UV
+INSTALL = uv pip install --quiet --python $(BIN)/python -c constraints.txt -C editable_mode=compat
+VENV = uv venv --quiet --python $(PYTHON) .venv
+else
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --config-settings editable_mode=compat
+VENV = $(PYTHON) -m venv .venv
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test bench lint format docs clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/dev ## everything for work on the project, in .venv (the other targets do it by themselves)
+
+demo: .venv/demo ## render an animation with three workers into ./demo (RENDERER=embedded|povray|blender|tachyon)
+	@$(BIN)/python examples/demo.py --renderer $(RENDERER)
+
+# In CI the bounds are enforced: 95 % of all, and every line and branch of the modules that the protocol rests on.
+test: .venv/dev ## all tests, with branch coverage (CI=1: a missing program or low coverage is a failure)
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report $(if $(CI),,--fail-under=0)
+	$(if $(CI),$(BIN)/coverage report --fail-under=100 --include=$(PROTOCOL))
+
+bench: .venv/dev ## the bars: jobs and submissions a second, start-up, memory (BENCH_ARGS="--quick --json FILE")
+	@$(BIN)/python -m benchmarks.bars $(BENCH_ARGS)
+
+lint: .venv/dev ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/dev ## let ruff format the code and mend what it can
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+docs: .venv/dev ## the documentation, in docs/_build/index.html
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build
+
+clean: ## remove what the other targets made
+	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build demo docs/_build *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamps below say which set is installed; they are touched last, so that a set-up that was cut short starts over.
+.venv/python: $(SETTINGS)
+	@echo "Setting up .venv (once, with $(if $(UV),uv,pip))."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "jobqueue needs Python 3.10 or newer: make PYTHON=python3.12")'
+	@rm -rf .venv
+	@$(VENV)
+	@touch $@
+
+.venv/demo: .venv/python
+	@$(INSTALL) -e '.[demo]'
+	@touch $@
+
+.venv/dev: .venv/python
+	@$(INSTALL) -e '.[test,docs,lint]'
+	@touch $@ .venv/demo
