@@ -1,0 +1,80 @@
+"""`jobqueue workers`: who works on a queue, and whether he lives."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from jobqueue import overview
+from jobqueue.identity import describe_process, host_name
+from jobqueue.params import dumps
+from tests.acceptance.cli.conftest import Cli, Hand
+
+
+def rewrite_info(hand: Hand, **changes: object) -> None:
+    """What a worker says of itself, changed."""
+    path = Path(hand.registration.files.info)
+    path.unlink()
+    path.write_text(dumps({"name": "hand", "slots": 1, "since": 0.0, **describe_process(), **changes}))
+
+
+def test_nobody(cli: Cli) -> None:
+    assert cli.good("workers") == "0 workers, 0 jobs running\n"
+    assert cli("workers", "--json").json == []
+
+
+def test_a_worker_of_this_host(cli: Cli, hand: Hand) -> None:
+    cli.good("submit", "--", "true")
+    hand.claim(1)
+    head, row, summary = cli.good("workers").splitlines()
+    assert head.split() == ["NAME", "HOST", "PID", "SLOTS", "RUNNING", "SINCE", "LAST", "BEAT", "ALIVE"]
+    time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert re.fullmatch(rf"hand  {re.escape(host_name())} +{os.getpid()} +1 +1  {time} +[\d.]+ s ago  yes", row)
+    assert summary == "1 worker, 1 job running"
+
+
+def test_the_json_of_workers(cli: Cli, hand: Hand) -> None:
+    (row,) = cli("workers", "--json").json
+    assert row.pop("since") > 1e9
+    assert 0 <= row.pop("beat_age") < 100
+    ours = describe_process()
+    assert row == {
+        "worker": hand.worker, "name": "hand", "host": ours["host"], "user": ours["user"], "pid": ours["pid"],
+        "slots": 1, "running": 0, "alive": True,
+    }  # fmt: skip
+
+
+def test_a_process_that_is_gone_is_known_by_its_start(cli: Cli, hand: Hand) -> None:
+    rewrite_info(hand, started_ticks=1)
+    assert cli("workers", "--json").json[0]["alive"] is False
+    assert cli.good("workers").splitlines()[1].endswith("  no")
+
+
+@pytest.mark.parametrize("key", ["host", "boot", "pidns"])
+def test_a_process_of_elsewhere_cannot_be_told(cli: Cli, hand: Hand, key: str) -> None:
+    rewrite_info(hand, **{key: "elsewhere"})
+    assert cli("workers", "--json").json[0]["alive"] is None
+    assert cli.good("workers").splitlines()[1].endswith("  ?")
+
+
+def test_without_name_spaces_nothing_can_be_told(cli: Cli, hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "pid_namespace", lambda: "")
+    rewrite_info(hand, pidns="")
+    assert cli("workers", "--json").json[0]["alive"] is None
+
+
+def test_a_worker_that_is_only_coming_shows_its_whole_name(cli: Cli, hand: Hand) -> None:
+    os.unlink(hand.registration.files.info)
+    os.unlink(hand.registration.files.beat)
+    row = cli.good("workers").splitlines()[1]
+    assert row.split() == [hand.worker, "-", "-", "-", "0", "-", "-", "?"]
+    told = cli("workers", "--json").json[0]
+    assert (told["worker"], told["name"], told["beat_age"]) == (hand.worker, None, None)
+
+
+def test_a_beat_of_a_server_whose_clock_is_ahead_is_no_negative_age(cli: Cli, hand: Hand) -> None:
+    os.utime(hand.registration.files.beat, (4e9, 4e9))
+    assert cli("workers", "--json").json[0]["beat_age"] == 0.0

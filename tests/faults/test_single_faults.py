@@ -1,0 +1,45 @@
+"""Each flow with a fault at its first call, at its second, and so on until none is left to fail."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults.flows import FLOWS, Flow
+from tests.support_share import Fault, FaultyShare
+
+pytestmark = pytest.mark.usefixtures("watched_calls")
+
+
+def _run_with_fault(flow_class: type[Flow], queue_dir: Path, fault: Fault, nth: int) -> bool:
+    """One run; whether there was an n-th call to fail."""
+    share = FaultyShare()
+    flow = flow_class(queue_dir)
+    try:
+        flow.act(share, lambda: share.fail(fault, nth))
+        share.heal()
+        flow.finish()
+    except BaseException as error:
+        raise AssertionError(f"{fault.name} at call {nth}, {share.failed}: {error!r}") from error
+    finally:
+        share.heal()
+        flow.close()
+    return share.failed is not None
+
+
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
+def test_no_single_fault_breaks_an_invariant_or_leaves_work_undone(
+    empty_queue: Path, scratch: Path, flow: type[Flow], fault: Fault
+) -> None:
+    """The n-th call of the flow fails, for every n; then the share is well again, and all comes to its end."""
+    for nth in itertools.count():
+        queue_dir = scratch / f"queue{nth}"
+        shutil.copytree(empty_queue, queue_dir)
+        if not _run_with_fault(flow, queue_dir, fault, nth):
+            assert nth >= 1
+            return
+        shutil.rmtree(queue_dir)

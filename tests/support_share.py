@@ -1,0 +1,309 @@
+"""Shares for tests: one that does not wait, one that is watched call by call, and one that fails at any call."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import functools
+import os
+import random
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+
+from jobqueue import share as share_module
+from jobqueue import system
+from jobqueue.clock import Clock
+from jobqueue.layout import WonToken
+from jobqueue.share import Appender, Share
+
+T = TypeVar("T")
+
+
+class FakeClock(Clock):
+    """Time that passes only where somebody waits."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def now(self) -> float:
+        return 1_000_000.0 + self.passed
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    def sleep(self, seconds: float) -> None:
+        self.passed += seconds
+
+
+class QuickShare(Share):
+    """A share that does not wait for the disk, with a clock and chance that are the same at every run."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(FakeClock(), random.Random(seed))
+
+    def write_new(self, path: str, data: bytes, *, sync: bool = True) -> None:
+        super().write_new(path, data, sync=False)
+
+    def append_to(self, path: str) -> Appender:
+        return _QuickAppender(path)
+
+    def sync_dir(self, directory: str) -> None:
+        pass
+
+    def sync_everything(self, directory: str) -> None:
+        pass
+
+
+class _QuickAppender(Appender):
+    def sync(self) -> None:
+        pass
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Path]:
+    """An empty directory in memory, where there is such a place: for what is made and removed a thousand times."""
+    if not os.path.isdir("/dev/shm"):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="jobqueue-test-") as directory:
+        yield Path(directory)
+
+
+# --- single calls -----------------------------------------------------------------------------------------------------
+
+_CALLS = frozenset(
+    {
+        "rename", "listdir", "mkdir", "rmdir", "unlink", "open", "close", "write", "pread", "fsync", "fstat", "stat",
+        "utime", "scandir", "symlink", "chdir",
+    }
+)  # fmt: skip
+# What waits for the disk is left out, since nothing here cuts the power.
+_SYNCS = frozenset({"fsync", "sync_file_system"})
+_watching = threading.local()
+
+
+class Call(NamedTuple):
+    """One call on the share: its name and positional arguments, as share.py made it."""
+
+    name: str
+    args: tuple[Any, ...]
+
+    @property
+    def writes(self) -> bool:
+        """Whether it can change something."""
+        if self.name == "open":
+            return bool(self._flags() & (os.O_WRONLY | os.O_RDWR))
+        return self.name in {"rename", "mkdir", "rmdir", "unlink", "write", "symlink", "utime", *_SYNCS}
+
+    @property
+    def makes(self) -> bool:
+        """Whether it makes a name that must not have been there."""
+        return self.name in ("mkdir", "symlink") or (self.name == "open" and bool(self._flags() & os.O_EXCL))
+
+    def _flags(self) -> int:
+        flags = self.args[1] if len(self.args) > 1 else 0
+        return flags if isinstance(flags, int) else os.O_WRONLY if "a" in flags or "w" in flags else 0
+
+
+class _Watched:
+    """Stands in for a module: single calls go by way of the share in whose method they are made."""
+
+    def __init__(self, module: Any, names: frozenset[str]) -> None:
+        self._module = module
+        self._names = names
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._module, name)
+        if name in self._names:
+            found = _through_watcher(name, found)
+        setattr(self, name, found)
+        return found
+
+
+def _through_watcher(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        share: WatchedShare | None = getattr(_watching, "share", None)
+        if share is None or args[0] == "/proc/self/mountinfo":
+            return real(*args, **kwargs)
+        do = _skip if name in _SYNCS else functools.partial(real, *args, **kwargs)
+        # What a test does in between, by another share, is not this one's.
+        _watching.share = None
+        try:
+            return share.on_call(Call(name, args), do)
+        finally:
+            _watching.share = share
+
+    return call
+
+
+def _skip() -> None:
+    """In place of a call that waits for the disk."""
+
+
+@pytest.fixture
+def watched_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While this lasts each call of share.py goes by way of `WatchedShare.on_call`, where it has to do with one."""
+    watched = _Watched(os, _CALLS)
+    vars(watched)["path"] = _Watched(os.path, frozenset({"isdir"}))
+    monkeypatch.setattr(share_module, "os", watched)
+    monkeypatch.setattr(share_module, "open", _through_watcher("open", builtins.open), raising=False)
+    functions = frozenset({"sync_file_system", "names_bit_by_bit"})
+    monkeypatch.setattr(share_module, "system", _Watched(system, functions))
+
+
+def _watched(method: Callable[..., T]) -> Callable[..., T]:
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> T:
+        before = getattr(_watching, "share", None)
+        _watching.share = self if isinstance(self, WatchedShare) else self.share
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            _watching.share = before
+
+    return call
+
+
+class WatchedShare(Share):
+    """A share whose single calls can be looked at, failed or stopped by `on_call`; needs `watched_calls`."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(FakeClock(), random.Random(seed))
+
+    def on_call(self, _call: Call, do: Callable[[], Any], /) -> Any:
+        """Is given each call of share.py and how to execute it."""
+        return do()
+
+    def append_to(self, path: str) -> Appender:
+        return _WatchedAppender(path, self)
+
+
+class _WatchedAppender(Appender):
+    def __init__(self, path: str, share: WatchedShare) -> None:
+        self.share = share
+        _watched(Appender.__init__)(self, path)
+
+    append = _watched(Appender.append)
+    sync = _watched(Appender.sync)
+    close = _watched(Appender.close)
+
+
+for _name, _method in vars(Share).items():
+    if callable(_method) and not _name.startswith("_") and _name != "append_to":
+        setattr(WatchedShare, _name, _watched(_method))
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+class Answer(NamedTuple):
+    """How a share answers wrongly: the error, whether the call is executed all the same, how many calls it lasts."""
+
+    errno: int
+    is_executed: bool
+    lasts: int = 1
+
+
+class Fault(Enum):
+    """What can befall a call. Where several calls fail, only the first of them is executed."""
+
+    LOST_ANSWER = Answer(errno.ENOENT, is_executed=True)
+    """The client repeats the call since its answer was lost, and is told that there is nothing left to do."""
+    EIO_BEFORE = Answer(errno.EIO, is_executed=False)
+    EIO_AFTER = Answer(errno.EIO, is_executed=True)
+    ESTALE = Answer(errno.ESTALE, is_executed=False)
+    ENOSPC = Answer(errno.ENOSPC, is_executed=False)
+    OUTAGE = Answer(errno.EIO, is_executed=True, lasts=12)
+    """The answer is lost, and the share is away for a while."""
+
+    def errno_of(self, call: Call) -> int | None:
+        """The error for this call, or ``None`` if it cannot befall it."""
+        if self is Fault.LOST_ANSWER:
+            if call.makes:
+                return errno.EEXIST
+            return errno.ENOENT if call.name in ("rename", "unlink", "rmdir") else None
+        befalls = {
+            Fault.EIO_BEFORE: call.name != "close",
+            # Whether a look was made or not is all the same to whoever has no answer.
+            Fault.EIO_AFTER: call.writes or call.name == "close",
+            Fault.OUTAGE: call.writes or call.name == "close",
+            Fault.ESTALE: call.name not in ("close", "fstat"),
+            Fault.ENOSPC: call.writes,
+        }
+        return self.value.errno if befalls[self] else None
+
+
+class FaultyShare(WatchedShare):
+    """A healthy share until it is told to `fail`.
+
+    Attributes:
+        done: the calls that were executed with success, in their order.
+        failed: the first call that has failed.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
+        self.done: list[Call] = []
+        self.failed: Call | None = None
+        self._fault: Fault | None = None
+        self._nth = 0
+        self._left = 0
+
+    def fail(self, fault: Fault, nth: int) -> None:
+        """Lets a fault befall the n-th call from now on, from 0; calls that it cannot befall are not counted."""
+        self._fault, self._nth, self._left = fault, nth, fault.value.lasts
+
+    def heal(self) -> None:
+        """From now on nothing fails."""
+        self._fault = None
+
+    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+        fault = self._fault
+        number = fault.errno_of(call) if fault else None
+        if fault is None or number is None:
+            return self._execute(call, do)
+        if self._nth > 0:
+            self._nth -= 1
+            return self._execute(call, do)
+        is_executed = fault.value.is_executed and self._left == fault.value.lasts
+        self.failed = self.failed or call
+        self._left -= 1
+        if not self._left:
+            self._fault = None
+        # A descriptor is gone whatever close(2) answers.
+        if is_executed or call.name == "close":
+            answer = self._execute(call, do)
+            if call.name in ("open", "scandir"):
+                _let_go(answer)
+        raise OSError(number, f"{os.strerror(number)} (on purpose, from {call.name})", str(call.args[0]))
+
+    def _execute(self, call: Call, do: Callable[[], Any]) -> Any:
+        answer = do()
+        self.done.append(call)
+        return answer
+
+    def commits(self) -> Counter[tuple[int, int]]:
+        """How often each job has moved to won/ by this share: job and node."""
+        found: Counter[tuple[int, int]] = Counter()
+        for call in self.done:
+            if call.name == "rename":
+                directory, _, name = str(call.args[1]).rpartition("/")
+                token = WonToken.parse(name) if directory.endswith("/won") else None
+                if token:
+                    found[token.job, token.node] += 1
+        return found
+
+
+def _let_go(opened: Any) -> None:
+    """Closes what a call has opened whose answer does not come."""
+    if type(opened) is int:
+        os.close(opened)
+    else:
+        opened.close()

@@ -1,0 +1,339 @@
+"""What people do to queued jobs: each request, what it is answered, and what it leaves behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue import control
+from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError, OptionError
+from jobqueue.journal import read_record
+from jobqueue.layout import ClosedToken, RunningToken, Token
+from jobqueue.store import Store
+from tests.soundness import assert_sound
+from tests.support import snapshot
+from tests.support_share import Call, QuickShare, WatchedShare, watched_calls
+from tests.support_worker import Worker, attached, worker_on
+
+__all__ = ["watched_calls"]
+
+
+class Hooked(WatchedShare):
+    """Lets a test take part in every call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hook: Callable[[Call, Callable[[], Any]], Any] = lambda _, do: do()
+
+    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+        return self.hook(call, do)
+
+
+@pytest.fixture
+def share(watched_calls: None) -> Hooked:
+    return Hooked()
+
+
+@pytest.fixture
+def store(queue_dir: Path, share: Hooked) -> Store:
+    """A queue with job1: node 0 succeeds, node 1 fails, node 2 is their parent and the root."""
+    root = attached(queue_dir, QuickShare()).createJobRoot("noop")
+    root.createJob("noop")
+    root.createJob("code", text="raise RuntimeError('never')")
+    root.activate()
+    return Store(str(queue_dir), share)
+
+
+def _states(store: Store) -> list[str]:
+    return assert_sound(store.layout.dir)[1]
+
+
+def _claim(worker: Worker) -> RunningToken:
+    candidate = worker.runner.chooser.next()
+    assert candidate is not None
+    token = worker.store.tokens.try_claim(candidate.job, candidate.token, worker.name, 1)
+    assert token is not None
+    return token
+
+
+def _changes_nothing(store: Store, act: Callable[[], object]) -> None:
+    before = snapshot(store.layout.dir)
+    act()
+    assert snapshot(store.layout.dir) == before
+
+
+# --- failing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("node", "expected"), [(0, "failed ready blocked"), (2, "ready ready failed")])
+def test_a_waiting_job_is_made_to_fail_with_a_record_that_says_by_whom(store: Store, node: int, expected: str) -> None:
+    control.fail(store, 1, node, "job1/job0")
+    assert _states(store) == expected.split()
+    job = store.layout.job(1)
+    closed = ClosedToken.parse(os.listdir(job.failed)[0])
+    assert closed is not None
+    record = read_record(store.share, job.journal(closed.worker, 0), closed.offset, node, 0)
+    assert record is not None
+    assert record["error"].startswith("made to fail by ")
+    assert record["error"].endswith(" before it began")
+
+
+def test_the_worker_of_a_running_job_is_told_to_make_it_fail(store: Store) -> None:
+    with worker_on(store.layout.dir) as worker:
+        running = _claim(worker)
+        control.fail(store, 1, 0, "job1/job0")
+        request = worker.registration.requests()[0]
+        assert (request["action"], request["job"], request["node"]) == ("fail", 1, 0)
+        assert worker.store.tokens.give_back(running, worker.name, charge=False)
+
+
+def test_a_job_that_has_ended_cannot_be_made_to_fail(store: Store) -> None:
+    with worker_on(store.layout.dir) as worker:
+        worker.run_all()
+    for node, state in ((0, "finished"), (1, "failed")):
+        with pytest.raises(JobStateError, match=f"jobX is {state} already, so it cannot be made to fail"):
+            control.fail(store, 1, node, "jobX")
+
+
+def test_a_job_that_moves_at_every_try_is_given_up_in_the_end(store: Store, share: Hooked) -> None:
+    job = store.layout.job(1)
+
+    def move_on(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == "rename" and str(call.args[0]).startswith(job.ready):
+            token = Token.parse(os.path.basename(call.args[0]))
+            assert token is not None
+            os.rename(call.args[0], f"{job.ready}/{token._replace(move=token.move + 1).name}")
+        return do()
+
+    share.hook = move_on
+    with pytest.raises(JobQueueError, match="jobX moved at every try; try again"):
+        control.fail(store, 1, 0, "jobX")
+
+
+def test_a_job_whose_token_is_seen_nowhere_is_looked_for_again(store: Store) -> None:
+    os.unlink(f"{store.layout.job(1).ready}/{Token(0, 0, 0, 0).name}")
+    with pytest.raises(JobQueueError, match="jobX moved at every try; try again"):
+        control.fail(store, 1, 0, "jobX")
+
+
+@pytest.mark.parametrize("call_name", ["write", "rename"])
+def test_where_there_is_no_room_no_record_is_left_behind(store: Store, share: Hooked, call_name: str) -> None:
+    def refuse(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == call_name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return do()
+
+    share.hook = refuse
+    with pytest.raises(OSError, match="No space left"):
+        control.fail(store, 1, 0, "job1/job0")
+    assert os.listdir(store.layout.job(1).journals) == []
+    assert _states(store) == ["ready", "ready", "blocked"]
+
+
+def test_a_record_that_may_count_is_kept_where_the_answer_is_lost(store: Store, share: Hooked) -> None:
+    def lose(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == "listdir" and str(call.args[0]).endswith("/failed"):
+            raise OSError(errno.EIO, "Input/output error")
+        if call.name == "rename":
+            do()
+            share.hook = lose
+            raise OSError(errno.EIO, "Input/output error")
+        return do()
+
+    def arm(call: Call, do: Callable[[], Any]) -> Any:
+        return lose(call, do) if call.name == "rename" else do()
+
+    share.hook = arm
+    with pytest.raises(OSError, match="Input/output"):
+        control.fail(store, 1, 0, "job1/job0")
+    assert _states(store) == ["failed", "ready", "blocked"]
+
+
+# --- trying again -----------------------------------------------------------------------------------------------------
+
+
+def test_failed_jobs_are_tried_again_all_or_some(store: Store) -> None:
+    with worker_on(store.layout.dir) as worker:
+        worker.run_all()
+        assert control.retry(store, 1, [1]) == 1
+        assert _states(store) == ["finished", "ready", "blocked"]
+        worker.runner.chooser.look_again()
+        worker.run_all()
+        assert control.retry(store, 1, None) == 1
+        assert control.retry(store, 1, None) == 0
+        for node, state in ((0, "finished"), (1, "ready"), (2, "blocked")):
+            with pytest.raises(JobStateError, match=f"this job is {state}, only a failed one can be tried again"):
+                control.retry(store, 1, [node])
+
+
+def test_nothing_is_tried_again_of_what_is_done_or_gone(store: Store) -> None:
+    control.cancel(store, 1)
+    with pytest.raises(JobStateError, match="job1 is done, so nothing of it can be tried again; submit it anew"):
+        control.retry(store, 1, None)
+    control.delete(store, 1)
+    with pytest.raises(JobNotFoundError, match="there is no job1; it may have been deleted"):
+        control.retry(store, 1, None)
+    os.mkdir(store.layout.job(9).dir)
+    with pytest.raises(JobStateError):
+        control.retry(store, 9, None)
+
+
+# --- cancelling -------------------------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_hierarchy_keeps_what_has_finished(store: Store) -> None:
+    with worker_on(store.layout.dir) as worker:
+        worker.run_all()
+    Path(store.layout.job(1).failed, ".nfs0001").touch()
+    control.cancel(store, 1)
+    assert _states(store) == ["finished", "cancelled", "cancelled"]
+    with pytest.raises(JobStateError, match="job1 has ended already"):
+        control.cancel(store, 1)
+
+
+def test_workers_that_run_something_are_asked_to_end_it_as_often_as_it_is_cancelled(store: Store) -> None:
+    with worker_on(store.layout.dir) as worker:
+        running = _claim(worker)
+        control.cancel(store, 1)
+        control.cancel(store, 1)
+        actions = [(request["action"], request["job"], request["node"]) for request in worker.registration.requests()]
+        assert actions == [("cancel", 1, None)] * 2
+        assert worker.store.tokens.cancel_running(running, worker.name)
+    assert _states(store) == ["cancelled"] * 3
+    _changes_nothing(store, lambda: pytest.raises(JobStateError, control.cancel, store, 1))
+
+
+def test_a_job_that_is_not_there_cannot_be_cancelled(store: Store) -> None:
+    with pytest.raises(JobNotFoundError, match="there is no job7 in the queue"):
+        control.cancel(store, 7)
+
+
+# --- holding, releasing, preferring -----------------------------------------------------------------------------------
+
+
+def test_a_hold_keeps_workers_away_until_it_is_taken_back(store: Store) -> None:
+    control.hold(store, 1)
+    _changes_nothing(store, lambda: control.hold(store, 1))
+    with worker_on(store.layout.dir) as worker:
+        assert worker.run_all() == []
+    control.release(store, 1)
+    _changes_nothing(store, lambda: control.release(store, 1))
+    with worker_on(store.layout.dir) as worker:
+        assert worker.run_all() == ["job1/job0", "job1/job1"]
+
+
+@pytest.mark.parametrize("act", [control.hold, control.release])
+def test_what_is_done_can_neither_be_held_nor_released(store: Store, act: Callable[[Store, int], None]) -> None:
+    control.cancel(store, 1)
+    _changes_nothing(store, lambda: pytest.raises(JobStateError, act, store, 1))
+    with pytest.raises(JobStateError, match="job1 is done, not "):
+        act(store, 1)
+
+
+def test_a_priority_is_given_within_its_range(store: Store) -> None:
+    control.set_priority(store, 1, 500)
+    assert store.index.all()[0].priority == 500
+    for priority in (501, -500, True, 1.0):
+        with pytest.raises(OptionError, match="a whole number from -499 to 500"):
+            control.set_priority(store, 1, priority)  # type: ignore[arg-type]
+
+
+# --- deleting ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_deleted_job_leaves_only_its_number(store: Store) -> None:
+    with worker_on(store.layout.dir) as worker:
+        worker.run_all()
+    assert control.delete(store, 1)
+    assert not control.delete(store, 1)
+    assert not os.path.exists(store.layout.job(1).dir)
+    assert os.listdir(store.layout.trash) == []
+    assert os.listdir(store.layout.last) == ["1"]
+    assert assert_sound(store.layout.dir) == {}
+
+
+def test_a_job_whose_directory_is_gone_is_deleted_all_the_same(store: Store) -> None:
+    QuickShare().remove_tree(store.layout.job(1).dir)
+    assert control.delete(store, 1)
+    assert store.index.all() == []
+    assert not control.delete(store, 1)
+
+
+def test_what_still_runs_is_removed_by_its_worker(store: Store) -> None:
+    with worker_on(store.layout.dir) as worker:
+        running = _claim(worker)
+        assert control.delete(store, 1)
+        assert worker.registration.requests()[0]["action"] == "delete"
+        assert os.path.isdir(store.layout.job(1).dir)
+        assert not control.remove_rest(store, 1)
+        assert worker.store.tokens.give_back(running, worker.name, charge=False) is None
+        assert worker.store.tokens.bin_running(running, worker.name)
+        assert sorted(os.listdir(store.layout.trash)) == sorted([f"{running.name}.{worker.name}", "500-00000001.0"])
+        assert control.remove_rest(store, 1)
+    assert os.listdir(store.layout.trash) == []
+
+
+def test_what_has_won_and_is_not_settled_keeps_the_rest_and_its_worker_is_told(store: Store) -> None:
+    with worker_on(store.layout.dir) as worker:
+        won = worker.store.tokens.try_commit(_claim(worker), worker.name, 1, 0)
+        assert won is not None
+        assert control.delete(store, 1)
+        assert worker.registration.requests()[0]["action"] == "delete"
+        assert os.path.isdir(store.layout.job(1).dir)
+        os.unlink(f"{worker.registration.files.won}/{won.name}")
+        assert control.remove_rest(store, 1)
+
+
+def test_foreign_names_in_a_jobs_folders_go_with_it(store: Store) -> None:
+    job = store.layout.job(1)
+    Path(job.ready, ".DS_Store").touch()
+    Path(job.blocked, "folder").mkdir()
+    Path(job.blocked, "folder", "file").touch()
+    Path(job.dir, "notes.txt").touch()
+    assert control.delete(store, 1)
+    assert not os.path.exists(job.dir)
+
+
+def test_other_jobs_leftovers_in_trash_stay(store: Store) -> None:
+    for name in ("500-00000011.0", "11.0000001.1.1.0.1.w-h-0", ".nfs0001"):
+        Path(store.layout.trash, name).touch()
+    assert control.delete(store, 1)
+    assert len(os.listdir(store.layout.trash)) == 3
+
+
+def test_a_job_whose_tokens_come_back_at_every_try_cannot_be_deleted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(store.tokens), "cancel_waiting", lambda *_: 0)
+    with pytest.raises(OSError, match="its tokens moved at every try; delete it again"):
+        control.delete(store, 1)
+
+
+def test_a_file_that_somebody_holds_open_keeps_the_directory_and_nothing_else(store: Store, share: Hooked) -> None:
+    """NFS: it stays as .nfs..., until it is closed; whoever asks then removes the rest."""
+    held = Path(store.layout.job(1).dir, "job0")
+    held.mkdir()
+    (held / "stdout").touch()
+
+    def silly(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == "unlink" and call.args[0] == str(held / "stdout"):
+            return os.rename(held / "stdout", held / ".nfs0001")
+        return do()
+
+    share.hook = silly
+    assert control.delete(store, 1)
+    assert [path.name for path in Path(store.layout.job(1).dir).rglob("*")] == ["job0", ".nfs0001"]
+    assert len(os.listdir(store.layout.trash)) == 1
+    assert control.remove_rest(store, 1)
+    assert os.listdir(store.layout.trash) == []
+
+
+def test_a_job_that_never_was_is_not_found(store: Store) -> None:
+    assert not control.delete(store, 7)
+    with pytest.raises(JobNotFoundError, match="there is no job7; it may have been deleted, `jobqueue list` shows"):
+        control.raise_if_deleted(store, 7)

@@ -1,0 +1,434 @@
+"""The lies of shares, told on purpose, and the second look that sees through them."""
+
+from __future__ import annotations
+
+import errno
+import io
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue import system
+from jobqueue.share import MOVE_TRIES, TICK_S, Removal, Share
+from tests.support_share import Call, Fault, FaultyShare, QuickShare, WatchedShare, watched_calls
+
+__all__ = ["watched_calls"]
+
+pytestmark = pytest.mark.usefixtures("watched_calls")
+
+_AMBIGUOUS = [
+    errno.ENOENT, errno.EEXIST, errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.EACCES, errno.EBUSY, errno.ENOTEMPTY,
+]  # fmt: skip
+
+
+class LyingShare(WatchedShare):
+    """Answers calls of one name with errors, one after the other.
+
+    Args:
+        name: of the calls.
+        answers: the error for each, and whether the call is executed all the same; then it is honest.
+    """
+
+    def __init__(self, name: str, *answers: tuple[int, bool]) -> None:
+        super().__init__()
+        self.seen: list[Call] = []
+        self._name = name
+        self._answers = list(answers)
+
+    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+        self.seen.append(call)
+        if call.name != self._name or not self._answers:
+            return do()
+        number, is_executed = self._answers.pop(0)
+        if is_executed:
+            do()
+        raise OSError(number, os.strerror(number), str(call.args[0]))
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[str, str]:
+    """Two directories; the first one holds ``token`` and ``other``."""
+    for name in ("source", "target"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "source" / "token").touch()
+    (tmp_path / "source" / "other").touch()
+    return str(tmp_path / "source"), str(tmp_path / "target")
+
+
+def _move(share: Share, folders: tuple[str, str], left: list[str] | None = None) -> bool:
+    source, target = folders
+    return share.try_move(source, "token", target, "mine", left=left)
+
+
+# --- moving -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", _AMBIGUOUS, ids=errno.errorcode.get)
+def test_a_rename_that_was_executed_counts_whatever_it_was_answered(folders: tuple[str, str], number: int) -> None:
+    assert _move(LyingShare("rename", (number, True)), folders)
+    assert os.listdir(folders[1]) == ["mine"]
+
+
+@pytest.mark.parametrize("number", _AMBIGUOUS, ids=errno.errorcode.get)
+def test_a_rename_that_was_not_executed_is_tried_again(folders: tuple[str, str], number: int) -> None:
+    assert _move(LyingShare("rename", *[(number, False)] * (MOVE_TRIES - 1)), folders)
+    assert os.listdir(folders[1]) == ["mine"]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.EBUSY], ids=errno.errorcode.get)
+def test_an_error_that_stays_is_raised_after_four_tries(folders: tuple[str, str], number: int) -> None:
+    share = LyingShare("rename", *[(number, False)] * 100)
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
+        _move(share, folders)
+    assert caught.value.errno == number
+    assert sum(call.name == "rename" for call in share.seen) == MOVE_TRIES == 4
+    assert sorted(os.listdir(folders[0])) == ["other", "token"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR], ids=errno.errorcode.get)
+def test_a_missing_target_directory_is_a_loss_and_no_error(folders: tuple[str, str], number: int) -> None:
+    """It is being deleted; the source is still listed."""
+    assert not _move(LyingShare("rename", *[(number, False)] * 100), folders)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EXDEV], ids=errno.errorcode.get)
+def test_an_error_that_no_second_try_would_cure_is_raised_at_once(folders: tuple[str, str], number: int) -> None:
+    share = LyingShare("rename", (number, False))
+    with pytest.raises(OSError, match=os.strerror(number)):
+        _move(share, folders)
+    assert [call.name for call in share.seen] == ["rename"]
+
+
+def test_a_missing_source_is_a_loss_and_what_is_left_is_told(folders: tuple[str, str]) -> None:
+    os.unlink(f"{folders[0]}/token")
+    left = ["before"]
+    assert not _move(WatchedShare(), folders, left)
+    assert left == ["other"]
+
+
+def test_a_missing_source_directory_is_a_loss(folders: tuple[str, str]) -> None:
+    left = ["before"]
+    assert not WatchedShare().try_move(f"{folders[0]}/gone", "token", folders[1], "mine", left=left)
+    assert left == []
+
+
+def test_a_loss_is_provisional_for_the_rename_may_be_executed_after_the_look(folders: tuple[str, str]) -> None:
+    """The answer is ENOENT, the name is gone and not there: the call is still on its way."""
+
+    class Slow(WatchedShare):
+        def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+            if call.name == "rename":
+                os.rename(call.args[0], f"{folders[1]}/.on-its-way")
+                raise FileNotFoundError(errno.ENOENT, "no such file")
+            return do()
+
+    assert not _move(Slow(), folders)
+    os.rename(f"{folders[1]}/.on-its-way", f"{folders[1]}/mine")
+    # Reconciling finds what came late under the mover's own name; a second call of the mover does, too.
+    assert _move(WatchedShare(), folders)
+
+
+@pytest.mark.parametrize("number", _AMBIGUOUS, ids=errno.errorcode.get)
+def test_a_swap_tells_an_ambiguous_answer_and_makes_no_second_try(folders: tuple[str, str], number: int) -> None:
+    share = LyingShare("rename", (number, False))
+    error = share.swap(f"{folders[0]}/token", f"{folders[0]}/moved")
+    assert error is not None
+    assert error.errno == number
+    assert len(share.seen) == 1
+
+
+def test_a_swap_raises_what_says_that_it_was_not_executed(folders: tuple[str, str]) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        LyingShare("rename", (errno.ENOSPC, False)).swap(f"{folders[0]}/token", f"{folders[0]}/moved")
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
+def test_a_file_that_is_written_whole_is_old_or_new_at_every_failing_call(tmp_path: Path, fault: Fault) -> None:
+    path = tmp_path / "file"
+    for nth in itertools.count():
+        path.write_bytes(b"old")
+        share = FaultyShare()
+        share.fail(fault, nth)
+        told = None
+        try:
+            share.write_whole(str(path), b"new" * 1000)
+        except OSError as error:
+            told = error
+        assert path.read_bytes() in (b"old", b"new" * 1000)
+        if told is None:
+            assert path.read_bytes() != b"old"
+        share.heal()
+        share.write_whole(str(path), b"newer")
+        assert path.read_bytes() == b"newer"
+        for name in os.listdir(tmp_path):
+            # What is left over is nobody's, and is not taken for the file.
+            assert name == "file" or name.startswith(".new-file-")
+            os.unlink(tmp_path / name)
+        if share.failed is None:
+            assert nth > 0
+            return
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EIO], ids=errno.errorcode.get)
+def test_a_file_counts_as_written_where_the_rename_was_executed(tmp_path: Path, number: int) -> None:
+    LyingShare("rename", (number, True)).write_whole(str(tmp_path / "file"), b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
+def test_a_file_that_could_not_be_written_leaves_the_old_one_and_no_other(tmp_path: Path, number: int) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(OSError, match=os.strerror(number)):
+        LyingShare("rename", (number, False)).write_whole(str(tmp_path / "file"), b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_in_a_directory_that_goes_away_is_an_error_and_not_taken_for_written(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+
+    class Deleting(WatchedShare):
+        def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+            if call.name == "rename":
+                assert QuickShare().remove_tree(str(tmp_path / "inbox"))
+            return do()
+
+    with pytest.raises(FileNotFoundError):
+        Deleting().write_whole(str(tmp_path / "inbox" / "request"), b"new")
+
+
+def test_a_write_that_takes_only_a_part_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Small(WatchedShare):
+        def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+            return os.write(call.args[0], call.args[1][:3]) if call.name == "write" else do()
+
+    Small().write_new(str(tmp_path / "file"), b"0123456789")
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
+
+
+def test_an_append_that_takes_only_a_part_is_an_error(tmp_path: Path) -> None:
+    class Full(WatchedShare):
+        def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+            return os.write(call.args[0], call.args[1][:3]) if call.name == "write" else do()
+
+    file = Full().append_to(str(tmp_path / "journal"))
+    with pytest.raises(OSError, match="only 3 of 10 bytes were written") as caught:
+        file.append(b"0123456789")
+    assert caught.value.errno == errno.ENOSPC
+    file.close()
+
+
+# --- directories ------------------------------------------------------------------------------------------------------
+
+
+def test_a_directory_that_vanishes_while_it_is_read_holds_nothing(tmp_path: Path) -> None:
+    directory = tmp_path / "latch"
+    directory.mkdir()
+
+    class Removing(WatchedShare):
+        def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+            if call.name == "names_bit_by_bit":
+                directory.rmdir()
+            return do()
+
+    assert Removing().some_names(str(directory), str.isdigit) == set()
+
+
+def test_an_error_while_a_directory_is_read_bit_by_bit_is_raised(tmp_path: Path) -> None:
+    fd = os.open(__file__, os.O_RDONLY)
+    try:
+        with pytest.raises(NotADirectoryError):
+            list(system.names_bit_by_bit(fd))
+    finally:
+        os.close(fd)
+
+
+def test_where_the_kernel_cannot_be_asked_for_a_few_names_all_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1", "2", "junk"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(system, "_libc", object)
+    assert Share().some_names(str(tmp_path), str.isdigit) == {"1", "2"}
+
+
+def test_a_file_system_that_cannot_be_synced_is_an_error_that_names_the_directory() -> None:
+    with pytest.raises(OSError, match="/some/where") as caught:
+        system.sync_file_system(-1, "/some/where")
+    assert caught.value.errno == errno.EBADF
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(errno.ENOTEMPTY, Removal.NOT_EMPTY), (errno.EEXIST, Removal.NOT_EMPTY), (errno.ENOENT, Removal.MISSING)],
+)
+def test_what_becomes_of_a_directory_is_told_by_the_answer(tmp_path: Path, number: int, expected: Removal) -> None:
+    assert LyingShare("rmdir", (number, False)).remove_dir(str(tmp_path)) is expected
+
+
+def test_a_directory_that_cannot_be_removed_for_another_reason_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="busy"):
+        LyingShare("rmdir", (errno.EBUSY, False)).remove_dir(str(tmp_path))
+
+
+def test_a_tree_with_a_file_that_somebody_holds_open_is_removed_but_for_its_directory(tmp_path: Path) -> None:
+    """On NFS such a file stays under another name, and with it the directories above it."""
+    held = tmp_path / "tree" / "held"
+    (tmp_path / "tree" / "other").mkdir(parents=True)
+    (tmp_path / "tree" / "other" / "file").touch()
+    held.mkdir()
+    (held / "file").touch()
+
+    class SillyRename(WatchedShare):
+        def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+            if call.name == "unlink" and call.args[0] == str(held / "file"):
+                return os.rename(held / "file", held / ".nfs000000000000001")
+            return do()
+
+    assert not SillyRename().remove_tree(str(tmp_path / "tree"))
+    assert [str(path.relative_to(tmp_path)) for path in sorted((tmp_path / "tree").rglob("*"))] == [
+        "tree/held",
+        "tree/held/.nfs000000000000001",
+    ]
+    assert WatchedShare().remove_tree(str(tmp_path / "tree"))
+
+
+def test_a_tree_that_somebody_else_removes_at_the_same_time_is_gone(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "inner").mkdir(parents=True)
+    (tree / "inner" / "file").touch()
+
+    class Helped(WatchedShare):
+        def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+            if call.name == "scandir" and call.args[0] == str(tree / "inner"):
+                (tree / "inner" / "file").unlink()
+                (tree / "inner").rmdir()
+            return do()
+
+    assert Helped().remove_tree(str(tree))
+
+
+# --- kinds of file systems --------------------------------------------------------------------------------------------
+
+_MOUNTS = """\
+22 28 0:21 / /proc rw,nosuid - proc proc rw
+28 1 254:1 / / rw,relatime shared:1 - ext4 /dev/root rw
+40 28 0:40 / /mnt/a\\040share rw,relatime shared:2 - nfs4 server:/ rw,vers=4.2
+41 28 0:41 / /mnt/old rw - nfs server:/old rw
+42 28 0:42 / /mnt/smb rw - cifs //server/x rw
+43 40 0:43 / /mnt/a\\040share/local rw - tmpfs tmpfs rw
+44 28 0:44 / /mnt/twice rw - ext4 /dev/sdb rw
+45 28 0:45 / /mnt/twice rw - fuse.sshfs host:/ rw
+"""
+
+
+@pytest.fixture
+def mounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mounts of another host."""
+
+    def fake_open(path: str, **_: object) -> io.StringIO:
+        assert path == "/proc/self/mountinfo"
+        return io.StringIO(_MOUNTS)
+
+    monkeypatch.setattr(system, "open", fake_open, raising=False)
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize(
+    ("path", "kind", "is_remote"),
+    [
+        ("/srv/queue", "ext4", False),
+        ("/mnt/a share/queue", "nfs4", True),
+        ("/mnt/a share", "nfs4", True),
+        ("/mnt/a share/local/queue", "tmpfs", False),
+        ("/mnt/a shared", "ext4", False),
+        ("/mnt/old/queue", "nfs", True),
+        ("/mnt/smb/queue", "cifs", True),
+        ("/mnt/twice/queue", "fuse.sshfs", True),
+    ],
+)
+def test_the_kind_of_a_share_is_that_of_the_mount_that_is_nearest_and_latest(
+    path: str, kind: str, is_remote: bool
+) -> None:
+    assert system.kind_of_mount(path) == kind
+    assert Share().is_remote(path) is is_remote
+
+
+def test_where_no_mount_is_known_others_may_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "open", lambda *_, **__: io.StringIO(""), raising=False)
+    assert system.kind_of_mount("/srv/queue") is None
+    assert Share().is_remote("/srv/queue")
+
+
+@pytest.mark.usefixtures("mounts")
+def test_the_kind_is_looked_up_once_for_all_of_a_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(path: str) -> str:
+        asked.append(path)
+        return "nfs"
+
+    monkeypatch.setattr(system, "kind_of_mount", ask)
+    share = Share()
+    share.settle_in("/mnt/old/queue")
+    assert all(share.is_remote(f"/mnt/old/queue/job{number}") for number in range(3))
+    assert share.is_remote("/mnt/elsewhere")
+    assert asked == ["/mnt/old/queue", "/mnt/elsewhere"]
+
+
+class _OnKind(WatchedShare):
+    """Remembers its calls on a share of a certain kind."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self._kind_of_share = kind
+
+    def _kind(self, path: str) -> str | None:
+        return self._kind_of_share
+
+    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+        self.seen.append(call.name)
+        return do()
+
+
+@pytest.mark.parametrize(("kind", "is_served"), [("nfs", True), ("nfs4", True), ("cifs", True), ("ext4", False)])
+def test_names_are_synced_where_no_server_has_written_them(tmp_path: Path, kind: str, is_served: bool) -> None:
+    share = _OnKind(kind)
+    share.sync_dir(str(tmp_path))
+    share.sync_everything(str(tmp_path))
+    synced = ["open", "fsync", "close", "open", "sync_file_system", "close"]
+    assert share.seen == ([] if is_served else synced)
+
+
+@pytest.mark.parametrize(("kind", "calls"), [("nfs", ["utime", "listdir"]), ("ext4", ["listdir"])])
+def test_a_directory_of_a_server_is_changed_in_another_tick_to_be_listed_afresh(
+    tmp_path: Path, kind: str, calls: list[str]
+) -> None:
+    (tmp_path / "name").touch()
+    share = _OnKind(kind)
+    assert share.names_afresh(str(tmp_path)) == ["name"]
+    assert share.seen == calls
+    assert share.clock.monotonic() == (TICK_S if kind == "nfs" else 0)
+
+
+# --- locks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_share_without_locks_is_an_error_of_the_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import portalocker
+
+    def refuse(*_: object) -> None:
+        raise portalocker.LockException("[Errno 37] No locks available")
+
+    monkeypatch.setattr(portalocker, "lock", refuse)
+    with pytest.raises(OSError, match=r"cannot be locked.*No locks available"):
+        Share().lock(str(tmp_path / "lock"))
