@@ -45,7 +45,9 @@ JobQueue.deleteJobs
     test_one_handle_is_deleted test_several_handles_are_deleted test_none_deletes_nothing
     test_a_job_that_is_gone_is_no_error test_a_sub_job_is_not_deleted_alone
   when it returns nobody can take the job up, and attempts under way are being ended
-    test_nobody_takes_up_a_deleted_job test_a_worker_that_has_listed_the_job_before_does_not_get_it_either
+    test_nobody_takes_up_a_deleted_job
+    test_nobody_takes_up_the_rest_of_a_job_of_which_something_still_runs
+    test_a_worker_that_has_listed_the_job_before_does_not_get_it_either
     test_attempts_under_way_are_ended test_a_job_that_is_deleted_while_it_runs_leaves_nothing_behind
     test_the_number_of_a_deleted_job_is_not_used_again
   OSError where it cannot be deleted
@@ -96,7 +98,8 @@ JobHandle
     test_times_are_seconds_since_the_epoch_or_none test_a_running_job_has_a_start_and_no_end
   progress: 0 before the start, 100 after success, None if it cannot be read; statusLine: "" before the start
     test_before_the_start_progress_is_0_and_the_status_line_empty test_after_success_progress_is_100
-    test_after_a_failure_progress_is_what_it_was test_progress_that_cannot_be_read_is_none
+    test_after_a_failure_progress_is_what_it_was test_a_job_that_is_tried_again_begins_at_0
+    test_progress_that_cannot_be_read_is_none
     test_progress_and_status_line_are_seen_while_it_runs
   isWaiting, isRunning, isFinished, hasError; a job that failed is finished and has an error; str(handle)
     test_a_job_waits_runs_and_is_finished test_a_job_that_has_failed_is_finished_and_has_an_error
@@ -187,6 +190,8 @@ Depth-first
   post-order, siblings in the order in which they were made dependencies, top-level jobs one after the other
     test_the_order_is_post_order test_siblings_run_in_the_order_in_which_they_were_made_dependencies
     test_a_parent_that_becomes_ready_in_the_middle_runs_next test_a_job_that_was_retried_takes_its_old_place
+    test_a_priority_that_changes_in_the_middle_holds_from_the_next_job_on
+    test_a_job_that_is_retried_in_the_middle_runs_next
   a failed sub-job keeps its ancestors waiting; its siblings go on
     test_a_failed_sub_job_keeps_its_ancestors_waiting_and_its_siblings_go_on
     test_a_stalled_hierarchy_does_not_keep_others_waiting

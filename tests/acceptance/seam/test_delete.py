@@ -12,7 +12,7 @@ import pytest
 import jobqueue
 from jobqueue.errors import JobStateError
 from jobqueue.tokens import Tokens
-from tests.support import Gate, is_running, snapshot, start_runjobs
+from tests.support import Gate, is_running, run_next_elsewhere, snapshot, start_runjobs
 
 
 def _submit(queue: jobqueue.JobQueue, count: int) -> list[jobqueue.JobHandle]:
@@ -74,6 +74,25 @@ def test_nobody_takes_up_a_deleted_job(
     assert not jobqueue.JobQueue(str(queue_dir)).runNextAvailableJob()
     assert not queue.runNextAvailableJob()
     assert order() == ["child0"]
+
+
+def test_nobody_takes_up_the_rest_of_a_job_of_which_something_still_runs(
+    queue: jobqueue.JobQueue, queue_dir: Path, order: Callable[[], list[str]], diary: Path, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path)
+    root = queue.createJobRoot("note", path=str(diary), text="root")
+    root.createJob("code", text=gate.code)
+    root.createJob("note", path=str(diary), text="child")
+    job = root.activate()
+    process = run_next_elsewhere(queue_dir)
+    gate.wait()
+    queue.deleteJobs(job)
+    assert not queue.runNextAvailableJob()
+    gate.let_through()
+    assert process.communicate()[0] == "True\n"
+    assert not queue.runNextAvailableJob()
+    assert order() == []
+    assert not Path(job.location).exists()
 
 
 def test_a_worker_that_has_listed_the_job_before_does_not_get_it_either(

@@ -98,6 +98,18 @@ def test_progress_and_status_line_are_seen_while_it_runs(queue_dir: Path, submit
     assert job.progress == 100
 
 
+def test_a_job_that_is_tried_again_begins_at_0(queue_dir: Path, submit_code: Submit, gate: Gate) -> None:
+    job = submit_code(f"proc.setProgress(40); proc.setStatusLine('half way'); {gate.code}proc.setError()")
+    process = run_next_elsewhere(queue_dir)
+    gate.wait()
+    wait_until(lambda: job.progress == 40, "the job's progress")
+    gate.let_through()
+    process.communicate()
+    assert (job.progress, job.statusLine) == (40, "half way")
+    job.retry()
+    assert (job.progress, job.statusLine) == (0, "")
+
+
 def test_progress_that_cannot_be_read_is_none(queue_dir: Path, submit_code: Submit, gate: Gate) -> None:
     job = submit_code(f"proc.setProgress(40)\n{gate.code}")
     process = run_next_elsewhere(queue_dir)

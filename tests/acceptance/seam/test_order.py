@@ -104,6 +104,33 @@ def test_a_job_that_was_retried_takes_its_old_place(
     assert order() == ["a", "first", "b", "c", "root"]
 
 
+def test_a_priority_that_changes_in_the_middle_holds_from_the_next_job_on(
+    queue: jobqueue.JobQueue, queue_dir: Path, note: Note, order: Order, run_all: RunAll
+) -> None:
+    root = note(queue, "late")
+    root.createJob(
+        "code", text=f"import jobqueue; jobqueue.JobQueue({str(queue_dir)!r}).findJob('job1').setPriority(-5)"
+    )
+    root.activate()  # type: ignore[attr-defined]
+    note(queue, "early").activate()  # type: ignore[attr-defined]
+    run_all()
+    assert order() == ["early", "late"]
+
+
+def test_a_job_that_is_retried_in_the_middle_runs_next(
+    queue: jobqueue.JobQueue, queue_dir: Path, note: Note, order: Order, run_all: RunAll, tmp_path: Path
+) -> None:
+    root = note(queue, "root")
+    root.createJob("command", cmd=f"test -e '{tmp_path}/flag' && echo first >> '{tmp_path}/diary'")
+    middle = note(root, "middle")
+    retry = f"jobqueue.JobQueue({str(queue_dir)!r}).findJob('job1').retry()"
+    middle.createJob("code", text=f"import jobqueue; open({str(tmp_path / 'flag')!r}, 'w').close(); {retry}")
+    note(root, "last")
+    root.activate()  # type: ignore[attr-defined]
+    run_all()
+    assert order() == ["first", "middle", "last", "root"]
+
+
 def test_a_failed_sub_job_keeps_its_ancestors_waiting_and_its_siblings_go_on(
     queue: jobqueue.JobQueue, note: Note, order: Order, run_all: RunAll
 ) -> None:

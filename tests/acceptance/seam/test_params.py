@@ -51,7 +51,7 @@ def test_any_nested_value_comes_back_equal_and_of_the_same_types(queue: jobqueue
 EVERY_TYPE: dict[str, Any] = {
     "none": None, "bools": [True, False], "int": -(10**30), "huge": 7**9000, "float": -0.0, "inf": math.inf,
     "text": "Käse ☃ \ud800 \0 \n", "bytes": bytes(range(256)), "tuple": (1, (), ("a",)), "list": [[], [1.5]],
-    "dict": {"a": {"b": ()}, "$tuple": [1]}, "keys": {1: "int", False: "bool", None: "none", (1, b"x"): 2.0},
+    "dict": {"a": {"b": ()}, "$tuple": [1]}, "dollar": {"$tuple": [1]}, "keys": {1: "int", False: "bool", None: "none", (1, b"x"): 2.0},  # noqa: E501  one call, one error
 }  # fmt: skip
 
 

@@ -136,6 +136,13 @@ def test_jobs_are_listed_in_processing_order(queue: jobqueue.JobQueue) -> None:
         root.createJob("noop")
         root.activate()
     assert [job.label for job in queue.listJobs()] == ["urgent", "first", "second", "late"]
+    # What is done keeps its place.
+    for _ in range(3):
+        assert queue.runNextAvailableJob()
+    queue.listJobs()[3].hold()
+    assert [job.isFinished() for job in queue.listJobs()] == [True, False, False, False]
+    assert [job.label for job in queue.listJobs()] == ["urgent", "first", "second", "late"]
+    queue.listJobs()[3].release()
     while queue.runNextAvailableJob():
         pass
     listed = queue.listJobs()

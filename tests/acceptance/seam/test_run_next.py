@@ -127,7 +127,7 @@ def test_a_second_thread_inside_gets_an_error(
     gate = Gate(tmp_path)
     first, second = submit_code(gate.code), submit_code("")
     said: list[bool] = []
-    thread = threading.Thread(target=lambda: said.append(queue.runNextAvailableJob()))
+    thread = threading.Thread(target=lambda: said.append(queue.runNextAvailableJob()), daemon=True)
     thread.start()
     gate.wait()
     with pytest.raises(jobqueue.JobQueueError, match="another thread of this process is running a job"):
@@ -162,7 +162,7 @@ def test_it_beats_from_a_thread_while_a_job_runs(
     config.write_text(config.read_text().replace("[main]\n", "[main]\nbeat = 0.01\n"))
     gate = Gate(tmp_path)
     submit_code(gate.code)
-    thread = threading.Thread(target=jobqueue.JobQueue(str(queue_dir)).runNextAvailableJob)
+    thread = threading.Thread(target=jobqueue.JobQueue(str(queue_dir)).runNextAvailableJob, daemon=True)
     thread.start()
     gate.wait()
     (name,) = _worker_dirs(queue_dir)
