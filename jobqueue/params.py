@@ -52,7 +52,7 @@ def _encode(name: str, value: Any, depth: int) -> Any:
         if all(type(key) is str and not key.startswith("$") for key in value):
             return {key: _encode(f"{name}[{key!r}]", item, depth + 1) for key, item in value.items()}
         pairs = [
-            [_encode(f"a key of {name}", key, depth + 1), _encode(f"{name}[{key!r}]", item, depth + 1)]
+            [_encode(f"a key of {name}", key, depth + 1), _encode(f"{name}[{as_text(key)}]", item, depth + 1)]
             for key, item in value.items()
         ]
         return {"$dict": pairs}

@@ -134,7 +134,7 @@ def run_unprivileged(code: str, *arguments: str) -> str:
     """
     # What is imported late has to be there before: an interpreter below /root is out of sight after that.
     script = """
-        import encodings.idna, getpass, importlib, json, os, pkgutil, pwd, sys
+        import encodings.idna, getpass, hashlib, importlib, json, os, pkgutil, pwd, sys
         import jobqueue
         for module in pkgutil.walk_packages(jobqueue.__path__, "jobqueue."):
             if not module.name.endswith("__main__"):

@@ -20,11 +20,12 @@ from jobqueue import params as codec
 from jobqueue.hierarchy import Hierarchy
 from tests.support import same, snapshot
 
-_KEYS = st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.binary())
+_HUGE = st.integers(min_value=10**4300, max_value=10**4310)
+_KEYS = st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.binary(), _HUGE)
 VALUES = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(),
-        st.integers(min_value=10**4300, max_value=10**4310), st.text(alphabet=st.characters(codec=None)),
+        _HUGE, st.text(alphabet=st.characters(codec=None)),
     ),
     lambda inner: st.one_of(
         st.lists(inner), st.lists(inner).map(tuple), st.dictionaries(_KEYS, inner),
@@ -51,7 +52,7 @@ def test_any_nested_value_comes_back_equal_and_of_the_same_types(queue: jobqueue
 EVERY_TYPE: dict[str, Any] = {
     "none": None, "bools": [True, False], "int": -(10**30), "huge": 7**9000, "float": -0.0, "inf": math.inf,
     "text": "Käse ☃ \ud800 \0 \n", "bytes": bytes(range(256)), "tuple": (1, (), ("a",)), "list": [[], [1.5]],
-    "dict": {"a": {"b": ()}, "$tuple": [1]}, "dollar": {"$tuple": [1]}, "keys": {1: "int", False: "bool", None: "none", (1, b"x"): 2.0},  # noqa: E501  one call, one error
+    "dict": {"a": {"b": ()}, "$tuple": [1]}, "dollar": {"$tuple": [1]}, "huge key": {7**9000: 1}, "keys": {1: "int", False: "bool", None: "none", (1, b"x"): 2.0},  # noqa: E501  one call, one error
 }  # fmt: skip
 
 
