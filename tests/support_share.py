@@ -185,6 +185,28 @@ class WatchedShare(Share):
         return _WatchedAppender(path, self)
 
 
+class HookedShare(WatchedShare):
+    """Lets a test take part in every call.
+
+    Attributes:
+        hook: is given each call and how to execute it, and gives the answer.
+        seen: the calls.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
+        self.hook: Callable[[Call, Callable[[], Any]], Any] = lambda _, do: do()
+        self.seen: list[Call] = []
+
+    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+        self.seen.append(call)
+        return self.hook(call, do)
+
+    def count(self, name: str, ending: str = "") -> int:
+        """How many calls of a name there were, of which the first argument ends like this."""
+        return sum(call.name == name and str(call.args[0]).endswith(ending) for call in self.seen)
+
+
 class _WatchedAppender(Appender):
     def __init__(self, path: str, share: WatchedShare) -> None:
         self.share = share

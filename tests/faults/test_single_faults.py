@@ -8,8 +8,42 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.flows import FLOWS, Flow
+from tests.faults.flows import Flow
+from tests.faults.flows_of_people import (
+    Cancel,
+    CancelRunning,
+    Delete,
+    DeleteRunning,
+    Hold,
+    Prefer,
+    Release,
+    Retry,
+    RetryBlocked,
+    RetryWithSubJobs,
+    SetErrorBlocked,
+    SetErrorReady,
+    SetErrorRunning,
+    SettleAfterRetry,
+)
+from tests.faults.flows_of_workers import (
+    GiveBack,
+    Park,
+    Reap,
+    ReapBeforeBegin,
+    ReapTimeout,
+    Run,
+    SettleFromRecord,
+    Submit,
+    SubmitWithDirectory,
+    Wake,
+)
 from tests.support_share import Fault, FaultyShare
+
+FLOWS: tuple[type[Flow], ...] = (
+    Submit, SubmitWithDirectory, Run, Park, Wake, SettleFromRecord, GiveBack, ReapBeforeBegin, Reap, ReapTimeout, Hold,
+    Release, Prefer, Retry, RetryWithSubJobs, RetryBlocked, SettleAfterRetry, SetErrorReady, SetErrorBlocked,
+    SetErrorRunning, Cancel, CancelRunning, Delete, DeleteRunning,
+)  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("watched_calls")
 

@@ -17,30 +17,19 @@ from jobqueue.layout import ClosedToken, RunningToken, Token
 from jobqueue.store import Store
 from tests.soundness import assert_sound
 from tests.support import snapshot
-from tests.support_share import Call, QuickShare, WatchedShare, watched_calls
+from tests.support_share import Call, HookedShare, QuickShare, watched_calls
 from tests.support_worker import Worker, attached, worker_on
 
 __all__ = ["watched_calls"]
 
 
-class Hooked(WatchedShare):
-    """Lets a test take part in every call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hook: Callable[[Call, Callable[[], Any]], Any] = lambda _, do: do()
-
-    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
-        return self.hook(call, do)
+@pytest.fixture
+def share(watched_calls: None) -> HookedShare:
+    return HookedShare()
 
 
 @pytest.fixture
-def share(watched_calls: None) -> Hooked:
-    return Hooked()
-
-
-@pytest.fixture
-def store(queue_dir: Path, share: Hooked) -> Store:
+def store(queue_dir: Path, share: HookedShare) -> Store:
     """A queue with job1: node 0 succeeds, node 1 fails, node 2 is their parent and the root."""
     root = attached(queue_dir, QuickShare()).createJobRoot("noop")
     root.createJob("noop")
@@ -100,7 +89,7 @@ def test_a_job_that_has_ended_cannot_be_made_to_fail(store: Store) -> None:
             control.fail(store, 1, node, "jobX")
 
 
-def test_a_job_that_moves_at_every_try_is_given_up_in_the_end(store: Store, share: Hooked) -> None:
+def test_a_job_that_moves_at_every_try_is_given_up_in_the_end(store: Store, share: HookedShare) -> None:
     job = store.layout.job(1)
 
     def move_on(call: Call, do: Callable[[], Any]) -> Any:
@@ -122,7 +111,7 @@ def test_a_job_whose_token_is_seen_nowhere_is_looked_for_again(store: Store) -> 
 
 
 @pytest.mark.parametrize("call_name", ["write", "rename"])
-def test_where_there_is_no_room_no_record_is_left_behind(store: Store, share: Hooked, call_name: str) -> None:
+def test_where_there_is_no_room_no_record_is_left_behind(store: Store, share: HookedShare, call_name: str) -> None:
     def refuse(call: Call, do: Callable[[], Any]) -> Any:
         if call.name == call_name:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -135,7 +124,7 @@ def test_where_there_is_no_room_no_record_is_left_behind(store: Store, share: Ho
     assert _states(store) == ["ready", "ready", "blocked"]
 
 
-def test_a_record_that_may_count_is_kept_where_the_answer_is_lost(store: Store, share: Hooked) -> None:
+def test_a_record_that_may_count_is_kept_where_the_answer_is_lost(store: Store, share: HookedShare) -> None:
     def lose(call: Call, do: Callable[[], Any]) -> Any:
         if call.name == "listdir" and str(call.args[0]).endswith("/failed"):
             raise OSError(errno.EIO, "Input/output error")
@@ -314,7 +303,7 @@ def test_a_job_whose_tokens_come_back_at_every_try_cannot_be_deleted(
         control.delete(store, 1)
 
 
-def test_a_file_that_somebody_holds_open_keeps_the_directory_and_nothing_else(store: Store, share: Hooked) -> None:
+def test_a_file_that_somebody_holds_open_keeps_the_directory_and_nothing_else(store: Store, share: HookedShare) -> None:
     """NFS: it stays as .nfs..., until it is closed; whoever asks then removes the rest."""
     held = Path(store.layout.job(1).dir, "job0")
     held.mkdir()

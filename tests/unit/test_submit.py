@@ -16,7 +16,7 @@ from jobqueue.layout import Token, latch_entry
 from jobqueue.store import Store
 from tests.soundness import assert_sound
 from tests.support import snapshot
-from tests.support_share import Call, QuickShare, WatchedShare, watched_calls
+from tests.support_share import Call, HookedShare, QuickShare, watched_calls
 from tests.support_worker import attached, worker_on
 
 __all__ = ["watched_calls"]
@@ -30,26 +30,13 @@ class prepared(JobProc):
 """
 
 
-class Hooked(WatchedShare):
-    """Lets a test take part in every call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hook: Callable[[Call, Callable[[], Any]], Any] = lambda _, do: do()
-        self.seen: list[Call] = []
-
-    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
-        self.seen.append(call)
-        return self.hook(call, do)
+@pytest.fixture
+def share(watched_calls: None) -> HookedShare:
+    return HookedShare()
 
 
 @pytest.fixture
-def share(watched_calls: None) -> Hooked:
-    return Hooked()
-
-
-@pytest.fixture
-def queue(queue_dir: Path, share: Hooked) -> jobqueue.JobQueue:
+def queue(queue_dir: Path, share: HookedShare) -> jobqueue.JobQueue:
     return attached(queue_dir, share)
 
 
@@ -91,7 +78,7 @@ def test_a_hierarchy_is_written_with_a_token_for_each_job_and_a_latch_for_each_t
 
 
 def test_everything_is_written_and_synced_before_the_one_rename_that_publishes(
-    queue: jobqueue.JobQueue, share: Hooked
+    queue: jobqueue.JobQueue, share: HookedShare
 ) -> None:
     root = _diamond(queue)
     share.seen.clear()
@@ -263,7 +250,7 @@ def test_what_a_procedure_writes_when_it_is_created_lies_in_its_jobs_final_direc
 
 @pytest.mark.usefixtures("prepared")
 def test_a_failed_activation_keeps_what_a_procedure_has_written_and_can_be_repeated(
-    queue: jobqueue.JobQueue, queue_dir: Path, share: Hooked
+    queue: jobqueue.JobQueue, queue_dir: Path, share: HookedShare
 ) -> None:
     root = queue.createJobRoot("prepared")
 
@@ -281,7 +268,7 @@ def test_a_failed_activation_keeps_what_a_procedure_has_written_and_can_be_repea
 
 
 def test_a_failed_activation_leaves_nothing_and_gives_its_number_up(
-    queue: jobqueue.JobQueue, queue_dir: Path, share: Hooked
+    queue: jobqueue.JobQueue, queue_dir: Path, share: HookedShare
 ) -> None:
     root = _diamond(queue)
 
@@ -300,7 +287,7 @@ def test_a_failed_activation_leaves_nothing_and_gives_its_number_up(
 
 
 def test_a_job_that_was_published_although_its_submitter_was_told_an_error_is_acknowledged_at_the_second_try(
-    queue: jobqueue.JobQueue, queue_dir: Path, share: Hooked
+    queue: jobqueue.JobQueue, queue_dir: Path, share: HookedShare
 ) -> None:
     """Workers may have begun with it meanwhile; nothing of it is taken back."""
     root = _diamond(queue)
@@ -323,7 +310,7 @@ def test_a_job_that_was_published_although_its_submitter_was_told_an_error_is_ac
 
 
 def test_a_job_that_was_published_run_and_deleted_before_the_second_try_is_not_published_again(
-    queue: jobqueue.JobQueue, queue_dir: Path, share: Hooked
+    queue: jobqueue.JobQueue, queue_dir: Path, share: HookedShare
 ) -> None:
     root = _diamond(queue)
 
@@ -342,7 +329,7 @@ def test_a_job_that_was_published_run_and_deleted_before_the_second_try_is_not_p
     assert assert_sound(queue_dir) == {}
 
 
-def test_where_no_number_can_be_taken_nothing_is_left(queue: jobqueue.JobQueue, queue_dir: Path, share: Hooked) -> None:
+def test_without_a_number_nothing_is_left(queue: jobqueue.JobQueue, queue_dir: Path, share: HookedShare) -> None:
     root = _diamond(queue)
 
     def refuse(call: Call, do: Callable[[], Any]) -> Any:

@@ -19,7 +19,7 @@ from jobqueue.params import dumps
 from jobqueue.store import Store
 from jobqueue.tokens import Tokens
 from tests.soundness import assert_sound
-from tests.support_share import Call, QuickShare, WatchedShare, watched_calls
+from tests.support_share import Call, HookedShare, QuickShare, watched_calls
 from tests.support_worker import attached
 
 __all__ = ["watched_calls"]
@@ -27,29 +27,13 @@ __all__ = ["watched_calls"]
 _WORKER = "w-h-0"
 
 
-class Hooked(WatchedShare):
-    """Lets a test take part in every call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hook: Callable[[Call, Callable[[], Any]], Any] = lambda _, do: do()
-        self.seen: list[Call] = []
-
-    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
-        self.seen.append(call)
-        return self.hook(call, do)
-
-    def count(self, name: str, ending: str = "") -> int:
-        return sum(call.name == name and str(call.args[0]).endswith(ending) for call in self.seen)
+@pytest.fixture
+def share(watched_calls: None) -> HookedShare:
+    return HookedShare()
 
 
 @pytest.fixture
-def share(watched_calls: None) -> Hooked:
-    return Hooked()
-
-
-@pytest.fixture
-def store(queue_dir: Path, share: Hooked) -> Store:
+def store(queue_dir: Path, share: HookedShare) -> Store:
     """A queue with a worker, and job1: nodes 0 to 2 are needed by node 3."""
     root = attached(queue_dir, QuickShare()).createJobRoot("noop")
     for _ in range(3):
@@ -175,7 +159,7 @@ def test_settling_tells_what_it_brought_about(store: Store) -> None:
 
 
 def test_a_look_into_a_latch_is_not_repeated_while_something_that_was_seen_in_it_waits(
-    store: Store, share: Hooked
+    store: Store, share: HookedShare
 ) -> None:
     wons = [_win(store, node) for node in range(3)]
     share.seen.clear()
@@ -187,7 +171,7 @@ def test_a_look_into_a_latch_is_not_repeated_while_something_that_was_seen_in_it
     assert share.count("rmdir", latch) == 3
 
 
-def test_a_look_that_failed_is_made_again_before_the_job_is_parked(store: Store, share: Hooked) -> None:
+def test_a_look_that_failed_is_made_again_before_the_job_is_parked(store: Store, share: HookedShare) -> None:
     """A leftover keeps the latch; the last settler was another worker, and the share is away when we look again."""
     job = store.layout.job(1)
     Path(job.latch(3), ".nfs0001").touch()
@@ -213,7 +197,7 @@ def test_a_look_that_failed_is_made_again_before_the_job_is_parked(store: Store,
     assert share.seen == []
 
 
-def test_a_latch_that_is_removed_while_it_is_read_is_an_empty_one(store: Store, share: Hooked) -> None:
+def test_a_latch_that_is_removed_while_it_is_read_is_an_empty_one(store: Store, share: HookedShare) -> None:
     """NFS answers a read of a directory that was removed meanwhile with a stale handle."""
     latch = Path(store.layout.job(1).latch(3))
 
@@ -230,7 +214,7 @@ def test_a_latch_that_is_removed_while_it_is_read_is_an_empty_one(store: Store, 
 
 
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO])
-def test_a_latch_that_cannot_be_read_and_holds_something_is_an_error(store: Store, share: Hooked, number: int) -> None:
+def test_a_latch_that_cannot_be_read_is_an_error(store: Store, share: HookedShare, number: int) -> None:
     def refuse(call: Call, do: Callable[[], Any]) -> Any:
         if call.name == "names_bit_by_bit":
             raise OSError(number, os.strerror(number))
@@ -282,7 +266,7 @@ def test_a_result_of_a_deleted_job_goes_to_trash(store: Store) -> None:
 # --- giving back ------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_given_back_and_not_woken_is_woken_later(store: Store, share: Hooked) -> None:
+def test_what_was_given_back_and_not_woken_is_woken_later(store: Store, share: HookedShare) -> None:
     running = _claim(store)
     for folder in ("ready", "blocked"):
         for name in _names(store, folder):
@@ -348,7 +332,7 @@ def test_a_wake_that_is_owed_is_not_forgotten_over_a_token_that_was_gone(store: 
 # --- what people ask for ----------------------------------------------------------------------------------------------
 
 
-def test_tokens_that_move_at_every_try_are_given_up_in_the_end(store: Store, share: Hooked) -> None:
+def test_tokens_that_move_at_every_try_are_given_up_in_the_end(store: Store, share: HookedShare) -> None:
     job = store.layout.job(1)
 
     def move_on(call: Call, do: Callable[[], Any]) -> Any:

@@ -1,0 +1,119 @@
+"""What kind of file system a queue lies on, and which calls are made for that."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue import system
+from jobqueue.share import TICK_S, Share
+from tests.support_share import Call, WatchedShare, watched_calls
+
+__all__ = ["watched_calls"]
+
+pytestmark = pytest.mark.usefixtures("watched_calls")
+
+_MOUNTS = """\
+22 28 0:21 / /proc rw,nosuid - proc proc rw
+28 1 254:1 / / rw,relatime shared:1 - ext4 /dev/root rw
+40 28 0:40 / /mnt/a\\040share rw,relatime shared:2 - nfs4 server:/ rw,vers=4.2
+41 28 0:41 / /mnt/old rw - nfs server:/old rw
+42 28 0:42 / /mnt/smb rw - cifs //server/x rw
+43 40 0:43 / /mnt/a\\040share/local rw - tmpfs tmpfs rw
+44 28 0:44 / /mnt/twice rw - ext4 /dev/sdb rw
+45 28 0:45 / /mnt/twice rw - fuse.sshfs host:/ rw
+"""
+
+
+@pytest.fixture
+def mounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mounts of another host."""
+
+    def fake_open(path: str, **_: object) -> io.StringIO:
+        assert path == "/proc/self/mountinfo"
+        return io.StringIO(_MOUNTS)
+
+    monkeypatch.setattr(system, "open", fake_open, raising=False)
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize(
+    ("path", "kind", "is_remote"),
+    [
+        ("/srv/queue", "ext4", False),
+        ("/mnt/a share/queue", "nfs4", True),
+        ("/mnt/a share", "nfs4", True),
+        ("/mnt/a share/local/queue", "tmpfs", False),
+        ("/mnt/a shared", "ext4", False),
+        ("/mnt/old/queue", "nfs", True),
+        ("/mnt/smb/queue", "cifs", True),
+        ("/mnt/twice/queue", "fuse.sshfs", True),
+    ],
+)
+def test_the_kind_of_a_share_is_that_of_the_mount_that_is_nearest_and_latest(
+    path: str, kind: str, is_remote: bool
+) -> None:
+    assert system.kind_of_mount(path) == kind
+    assert Share().is_remote(path) is is_remote
+
+
+def test_where_no_mount_is_known_others_may_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "open", lambda *_, **__: io.StringIO(""), raising=False)
+    assert system.kind_of_mount("/srv/queue") is None
+    assert Share().is_remote("/srv/queue")
+
+
+@pytest.mark.usefixtures("mounts")
+def test_the_kind_is_looked_up_once_for_all_of_a_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(path: str) -> str:
+        asked.append(path)
+        return "nfs"
+
+    monkeypatch.setattr(system, "kind_of_mount", ask)
+    share = Share()
+    share.settle_in("/mnt/old/queue")
+    assert all(share.is_remote(f"/mnt/old/queue/job{number}") for number in range(3))
+    assert share.is_remote("/mnt/elsewhere")
+    assert asked == ["/mnt/old/queue", "/mnt/elsewhere"]
+
+
+class _OnKind(WatchedShare):
+    """Remembers its calls on a share of a certain kind."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self._kind_of_share = kind
+
+    def _kind(self, path: str) -> str | None:
+        return self._kind_of_share
+
+    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+        self.seen.append(call.name)
+        return do()
+
+
+@pytest.mark.parametrize(("kind", "is_served"), [("nfs", True), ("nfs4", True), ("cifs", True), ("ext4", False)])
+def test_names_are_synced_where_no_server_has_written_them(tmp_path: Path, kind: str, is_served: bool) -> None:
+    share = _OnKind(kind)
+    share.sync_dir(str(tmp_path))
+    share.sync_everything(str(tmp_path))
+    synced = ["open", "fsync", "close", "open", "sync_file_system", "close"]
+    assert share.seen == ([] if is_served else synced)
+
+
+@pytest.mark.parametrize(("kind", "calls"), [("nfs", ["utime", "listdir"]), ("ext4", ["listdir"])])
+def test_a_directory_of_a_server_is_changed_in_another_tick_to_be_listed_afresh(
+    tmp_path: Path, kind: str, calls: list[str]
+) -> None:
+    (tmp_path / "name").touch()
+    share = _OnKind(kind)
+    assert share.names_afresh(str(tmp_path)) == ["name"]
+    assert share.seen == calls
+    assert share.clock.monotonic() == (TICK_S if kind == "nfs" else 0)
