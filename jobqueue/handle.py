@@ -209,6 +209,8 @@ class JobHandle:
     def hold(self) -> None:
         """Keeps workers from beginning anything more of the hierarchy, until `release`. What runs goes on.
 
+        A worker that is busy with the hierarchy sees it within about a second.
+
         Raises:
             JobStateError: it is a sub-job, or has ended already.
         """
