@@ -26,6 +26,9 @@ MAX_NESTED_DEPTH = 8
 # The supervisor's own journal is that of slot 0; the processes that run jobs count from 1.
 SUPERVISOR_SLOT = 0
 
+# No worker's name has a dot, so these are never taken for workers.
+FALSE_DEATH = ".alive"
+
 _INT = re.compile(r"[0-9]+\Z")
 _WORKER = re.compile(r"[a-z0-9-]+\Z")
 
@@ -155,6 +158,14 @@ class ClosedToken(NamedTuple):
         return ClosedToken(node, attempt, move, charged, fields[4], slot, offset)
 
 
+class Record(NamedTuple):
+    """Where a record lies: at byte ``offset`` of the journal of a slot of a worker."""
+
+    worker: str
+    slot: int
+    offset: int
+
+
 class AttemptLayout:
     """The files of one attempt of one job.
 
@@ -220,6 +231,8 @@ class WorkerLayout:
     def __init__(self, queue_dir: str, worker: str) -> None:
         self.worker = worker
         self.dir = f"{queue_dir}/workers/{worker}"
+        # Beside its directory, which was swept: it was taken for dead, and was not.
+        self.false_death = f"{self.dir}{FALSE_DEATH}"
         self.info = f"{self.dir}/info.json"
         self.beat = f"{self.dir}/beat"
         self.lock = f"{self.dir}/lock"

@@ -379,6 +379,22 @@ class Share:
     def lock(self, path: str) -> Lock:
         return Lock(path)
 
+    def is_locked(self, path: str) -> bool:
+        """Whether somebody else holds the lock on a file. What cannot be asked counts as held; a missing file does not.
+
+        NFS: a share mounted with ``nolock`` says no, whatever is true.
+        """
+        import portalocker
+
+        try:
+            with open(path, "rb+") as file:
+                portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+        except FileNotFoundError:
+            return False
+        except (portalocker.LockException, OSError):
+            return True
+        return False
+
     # --- directories -------------------------------------------------------------------------------------------
 
     def make_dir(self, path: str, mode: int = 0o777) -> None:

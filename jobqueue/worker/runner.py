@@ -21,7 +21,7 @@ from jobqueue.worker.broken import set_aside
 from jobqueue.worker.chooser import Candidate, Chooser
 from jobqueue.worker.settling import settle_from_record
 from jobqueue.worker.tidying import ProcessState
-from jobqueue.worker.trouble import insist
+from jobqueue.worker.trouble import SweptError, insist
 
 # Once a claim was answered with a loss, how often a busy slot looks whether it was none.
 _RECONCILE_S = 5.0
@@ -82,6 +82,7 @@ class Runner:
         self.chooser = Chooser(store, seat.rivals)
         self._store = store
         self._worker = seat.worker
+        self._files = store.layout.worker(seat.worker)
         self._slot = seat.slot
         self._journal_slot = seat.slot
         self._numbers = {seat.slot}
@@ -111,6 +112,9 @@ class Runner:
         was_in_doubt, self._in_doubt = self._in_doubt, True
         token = self._store.tokens.try_claim(candidate.job, candidate.token, self._worker, self._slot, left=left)
         if token is None:
+            if candidate.token.name in left and self._store.share.names_or_none(self._files.running) is None:
+                # Else each ready job would seem to be lost to somebody.
+                raise SweptError("this worker was taken for dead, and swept", self._files.dir)
             self._store.log.debug("%s went to another slot; trying the next one.", candidate.token.name)
             self.chooser.lost(candidate, left)
             return Step.LOST

@@ -23,10 +23,11 @@ procs procs._check procs._program procs.blender procs.command procs.dumpenv proc
 procs.python procs.renderrib
 procedures
 store
-registry state streams
+registry state streams liveness
 attempt submit control history overview
-worker worker.trouble worker.tidying worker.broken worker.chooser worker.settling worker.guard worker.inbox
-worker.runner worker.aftermath worker.inprocess worker.slot worker.slots worker.supervisor
+worker worker.trouble worker.tidying worker.signals worker.broken worker.chooser worker.settling worker.guard
+worker.inbox worker.runner worker.aftermath worker.sweep worker.caretaker worker.membership worker.inprocess
+worker.slot worker.slots worker.crew worker.supervisor
 reader
 handle
 job
