@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-attempts", type=int, metavar="N", help="how often the job may die under a worker (default: 3)"
     )
+    parser.add_argument(
+        "--max-errors", type=int, metavar="N", help="how many attempts may end with an error (default: 1)"
+    )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="an attempt that runs longer has failed")
     parser.add_argument("--cwd", metavar="DIR", help="the working directory (default: one of the job's own)")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="an environment variable")
@@ -82,7 +85,9 @@ def _command(arguments: argparse.Namespace) -> str | list[str]:
 def _hierarchy(queue: JobQueue, command: str | list[str], arguments: argparse.Namespace) -> tuple[JobRoot, int]:
     """The hierarchy, and how many jobs it has."""
     params = _params(arguments)
-    options = {"maxAttempts": arguments.max_attempts, "timeout": arguments.timeout}
+    options = {
+        "maxAttempts": arguments.max_attempts, "maxErrors": arguments.max_errors, "timeout": arguments.timeout,
+    }  # fmt: skip
     if arguments.frames is None:
         root = queue.createJobRoot("command", cmd=command, **params)
         _set(root, **options)

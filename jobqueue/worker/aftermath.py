@@ -107,19 +107,16 @@ class Aftermath:
         if ending.action == "cancel":
             self._store.tokens.cancel_running(token, owner)
             return
-        if ending.action in ("timeout", "fail"):
+        limits = self._limits(node)
+        charge = ending.action in ("died", "timeout")
+        if ending.action == "fail" or (charge and self._is_used_up(token, ending, limits)):
+            if ending.action == "died":
+                ending = ending._replace(why=f"{ending.why}; {limits['maxAttempts']} attempts have died")
             self._fail(owner, token, ending, name)
-            return
-        charge = ending.action == "died"
-        limit = self._max_attempts(node)
-        if charge and token.charged + 1 >= limit and token.charged + 1 - self._false_charges(token) >= limit:
-            self._fail(owner, token, Ending("died", f"{ending.why}; {limit} attempts have died"), name)
             return
         if charge:
             self._record(token, ending, ok=None)
-            self._store.log.warning(
-                "%s: %s. It is ready again (%d of %d attempts have died).", name, ending.why, token.charged + 1, limit
-            )
+            self._store.log.warning("%s: %s. It is ready again (%s).", name, ending.why, _count(token, ending, limits))
         else:
             self._store.log.info("%s: %s. It is ready again, nothing is held against it.", name, ending.why)
         if self._store.tokens.give_back(token, owner, charge=charge) is None:
@@ -172,7 +169,17 @@ class Aftermath:
     def _attempt(self, token: RunningToken, node: Node) -> AttemptLayout:
         return self._store.layout.job(token.job).attempt(node.place, token.attempt)
 
-    def _max_attempts(self, node: Node | None) -> int:
+    def _limits(self, node: Node | None) -> dict[str, Any]:
         levels = [node.options, self._store.config.proc_options(node.type)] if node else []
-        limit: int = effective_options(*levels, self._store.config.options)["maxAttempts"]
-        return limit
+        return effective_options(*levels, self._store.config.options)
+
+    def _is_used_up(self, token: RunningToken, ending: Ending, limits: dict[str, Any]) -> bool:
+        limit: int = limits["maxAttempts" if ending.action == "died" else "maxErrors"]
+        return token.charged + 1 >= limit and token.charged + 1 - self._false_charges(token) >= limit
+
+
+def _count(token: RunningToken, ending: Ending, limits: dict[str, Any]) -> str:
+    """How much is held against a job by now, in words."""
+    if ending.action == "died":
+        return f"{token.charged + 1} of {limits['maxAttempts']} attempts have died"
+    return f"{token.charged + 1} of {limits['maxErrors']} attempts have ended with an error"

@@ -313,6 +313,12 @@ class Crew:
             self.finished += 1
             if self._store.log.isEnabledFor(logging.INFO):
                 self._store.log.info("slot %d: %s has finished after %.2f s.", slot.place, slot.job, took_s)
+        elif said["again"]:
+            self._store.log.warning(
+                "slot %d: %s has ended with an error after %.2f s (%s); it is ready again. `jobqueue log %s` shows "
+                "what it printed.",
+                slot.place, slot.job, took_s, said["error"], slot.job,
+            )  # fmt: skip
         elif said["ok"] is False:
             self.failed += 1
             self._store.log.warning(

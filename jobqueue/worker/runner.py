@@ -161,9 +161,7 @@ class Runner:
         try:
             node = self._open(job).node(token.node)
         except BrokenJobError as error:
-            set_aside(self._store, token.job, str(error))
-            self.chooser.forget(token.job)
-            self._give_back(token)
+            self._set_aside(token, error)
             return
         attempt = Attempt(self._store, job, node, token, self._spool)
         try:
@@ -171,9 +169,7 @@ class Runner:
             self._append(attempt.start_event(), sync=False)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             # Either it is being deleted, and then it has no entry any more, or it is broken.
-            set_aside(self._store, token.job, str(error))
-            self.chooser.forget(token.job)
-            self._give_back(token)
+            self._set_aside(token, error)
             return
         config = self._store.config
         options = effective_options(node.options, config.proc_options(node.type), config.options)
@@ -185,10 +181,17 @@ class Runner:
             self._host.returned()
             if self._state is not None:
                 self._state.restore()
+            if not record["ok"]:
+                record["again"] = token.charged + 1 < options["maxErrors"]
             self._finish(candidate, attempt, node, record)
         finally:
             self.current = None
             self._host.ended(attempt, record)
+
+    def _set_aside(self, token: RunningToken, error: OSError | BrokenJobError) -> None:
+        set_aside(self._store, token.job, str(error))
+        self.chooser.forget(token.job)
+        self._give_back(token)
 
     def _finish(self, candidate: Candidate, attempt: Attempt, node: Node, record: dict[str, Any]) -> None:
         store, token = self._store, attempt.token
@@ -196,6 +199,9 @@ class Runner:
         try:
             insist(store, what, attempt.save)
             slot, offset = insist(store, what, lambda: self._record(record))
+            if record.get("again"):
+                insist(store, what, lambda: self._try_again(token))
+                return
             won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, slot, offset))
         except (FileNotFoundError, NotADirectoryError):
             # The job was deleted while it ran: there is nowhere left to put a result.
@@ -214,6 +220,15 @@ class Runner:
             self.chooser.forget(token.job)
         if settled.unblocked:
             self._host.unblocked()
+
+    def _try_again(self, token: RunningToken) -> None:
+        """After an error that a job is forgiven."""
+        ready = self._store.tokens.give_back(token, self._worker, charge=True)
+        if ready is None:
+            self._drop(token)
+        else:
+            # Where it stood, so that the order stays depth-first.
+            self.chooser.unblocked(token.job, [ready], None)
 
     def _record(self, record: dict[str, Any]) -> tuple[int, int]:
         """Appends the record that counts; slot and offset of where it lies."""

@@ -233,7 +233,8 @@ class SlotProcess:
         ok = record["ok"] if record else None
         # Most often the word that the next job has begun follows at once; to wake the supervisor twice would cost a
         # short job a tenth of its time.
-        self._send_later("ended", ok=ok, error=record["error"][:_MAX_TEXT] if record and not ok else "")
+        error = record["error"][:_MAX_TEXT] if record and not ok else ""
+        self._send_later("ended", ok=ok, error=error, again=bool(record and record.get("again")))
 
     def unblocked(self) -> None:
         self.send("unblocked")
