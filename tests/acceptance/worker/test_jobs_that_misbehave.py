@@ -390,9 +390,8 @@ def test_of_a_job_that_died_the_handle_still_knows_when_it_began_and_how_far_it_
 
 def test_a_job_may_end_with_as_many_errors_as_max_errors_says(q: Queue, start: START, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    flaky = (
-        f"open({str(notes)!r}, 'a').write('x\\n')\nresult = len(open({str(notes)!r}).readlines())\nassert result > 2\n"
-    )
+    note = f"open({str(notes)!r}, 'a').write('x\\n')\n"
+    flaky = f"{note}result = len(open({str(notes)!r}).readlines())\nassert result > 2\n"
     handle = q.submit("result = 'before'", flaky, "result = 'after'", options={"maxErrors": 3})
     worker = start("--slots", "1", "--exit-when-empty")
     assert worker.ends() == 0
