@@ -57,7 +57,7 @@ class QuickShare(Share):
     def append_to(self, path: str) -> Appender:
         return _QuickAppender(path)
 
-    def sync_dir(self, directory: str) -> None:
+    def sync_dir(self, directory: str, *, beside: str | None = None) -> None:
         pass
 
     def sync_everything(self, directory: str) -> None:
