@@ -280,7 +280,7 @@ class Share:
         path = f"{directory}/{name}"
         try:
             fd = self._open_plain(path, sync=sync)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             # NFS: a name that was missing once can stay missing to `open`; a listing tells.
             try:
                 if name not in self.names_afresh(directory):

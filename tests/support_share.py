@@ -306,7 +306,7 @@ class FaultyShare(WatchedShare):
         if is_executed or call.name == "close":
             answer = self._execute(call, do)
             if call.name in ("open", "scandir"):
-                _let_go(answer)
+                let_go(answer)
         raise OSError(number, f"{os.strerror(number)} (on purpose, from {call.name})", str(call.args[0]))
 
     def _execute(self, call: Call, do: Callable[[], Any]) -> Any:
@@ -326,7 +326,7 @@ class FaultyShare(WatchedShare):
         return found
 
 
-def _let_go(opened: Any) -> None:
+def let_go(opened: Any) -> None:
     """Closes what a call has opened whose answer does not come."""
     if type(opened) is int:
         os.close(opened)
