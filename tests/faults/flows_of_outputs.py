@@ -13,7 +13,7 @@ from jobqueue.streams import Spool
 from jobqueue.worker.aftermath import Aftermath, Ending
 from tests.faults.flows import Flow
 from tests.faults.flows_of_workers import Run
-from tests.support_share import FaultyShare, QuickShare
+from tests.support_share import FaultyShare
 from tests.support_worker import Worker
 
 OLD, WHOLE = "the old file", "the whole new file"
@@ -85,7 +85,7 @@ class SettleOutputs(Flow):
         root = self.queue.createJobRoot("noop")
         root.createJob("code", text=self.published.code)
         self.job = root.activate()
-        self.dead = self.worker(QuickShare(2))
+        self.dead = self.worker()
         committed(self.dead)
 
     def act(self, share: FaultyShare, begin: Callable[[], None]) -> None:

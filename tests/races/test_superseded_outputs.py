@@ -119,7 +119,7 @@ def test_a_winner_that_wakes_up_when_it_was_settled_by_others_touches_nothing(
         return won
 
     race.slow.meanwhile = lambda _: None
-    race.slow.store.tokens.try_commit = commit_and_sleep  # type: ignore[method-assign]
+    race.slow.store.tokens.try_commit = commit_and_sleep  # type: ignore[method-assign,assignment]
     with caplog.at_level(logging.WARNING, "jobqueue"):
         assert race.slow.step() is Step.RAN
     assert race.final.read_text() == "graded"

@@ -143,6 +143,29 @@ def test_what_may_not_have_been_written_to_the_disk_is_made_again(shop: Shop) ->
 
 
 @pytest.mark.usefixtures("watched_calls")
+@pytest.mark.parametrize(("text", "is_synced"), [(WRITES, True), ("pass", False)])
+def test_a_record_with_outputs_is_on_the_disk_before_the_commit(shop: Shop, text: str, is_synced: bool) -> None:
+    """Without it nobody could publish them; a plain success on a local disk has nothing to lose."""
+    shop.submit(text)
+    events: list[str] = []
+    journals: set[int] = set()
+
+    def hook(call: Call, do: Any) -> Any:
+        answer = do()
+        if call.name == "open" and str(call.args[0]).endswith(".jsonl"):
+            journals.add(answer)
+        elif call.name in ("write", "fsync") and call.args[0] in journals:
+            events.append(call.name)
+        elif call.name == "rename" and "/won/" in str(call.args[1]):
+            events.append("commit")
+        return answer
+
+    shop.share.hook = hook
+    shop.worker.step()
+    assert events == ["write", "write", *(["fsync"] if is_synced else []), "commit"]
+
+
+@pytest.mark.usefixtures("watched_calls")
 def test_trouble_of_the_other_share_keeps_the_result_until_it_is_over(shop: Shop) -> None:
     job = shop.submit(WRITES)
     troubles = iter([errno.ENOSPC, errno.EACCES, errno.EIO] * 8)
