@@ -24,10 +24,16 @@ class Slow(Worker):
     """A worker that sleeps between its claim and its job, and something happens meanwhile."""
 
     meanwhile: Callable[[Attempt], Any]
+    # The same between the job's end and its commit.
+    at_last: Callable[[], Any] | None = None
 
     def began(self, attempt: Attempt, node: Node, timeout_s: float | None) -> None:
         super().began(attempt, node, timeout_s)
         self.meanwhile(attempt)
+
+    def returned(self) -> None:
+        if self.at_last is not None:
+            self.at_last()
 
 
 class Race:
@@ -45,7 +51,8 @@ class Race:
         self.store = self.queue._store_or_raise()
         text = (
             "import os, pathlib\n"
-            f"pathlib.Path(proc.output({str(self.final)!r})).write_text(os.environ['JOBQUEUE_ATTEMPT'])"
+            f"pathlib.Path(proc.output({str(self.final)!r})).write_text(os.environ['JOBQUEUE_ATTEMPT'])\n"
+            "proc.stdout.write('written')"
         )
         self.job: jobqueue.JobHandle = self.queue.createJobRoot("code", text=text).activate()
         self.slow, self.quick = Slow(queue_dir, QuickShare(1), "slow"), Worker(queue_dir, QuickShare(2), "quick")
@@ -128,12 +135,14 @@ def test_a_winner_that_wakes_up_when_it_was_settled_by_others_touches_nothing(
 
 
 def test_an_attempt_whose_job_is_deleted_while_it_runs_publishes_nothing_and_clears_up(race: Race) -> None:
-    def meanwhile(_: Attempt) -> None:
+    def delete() -> None:
+        assert race.leftovers() == ["1"]
         race.queue.deleteJobs(race.job)
         # As another worker does it that takes this one for dead.
         assert race.store.share.remove_tree(race.job.location)
 
-    race.slow.meanwhile = meanwhile
+    race.slow.meanwhile = lambda _: None
+    race.slow.at_last = delete
     race.slow.step()
     assert not race.final.exists()
     assert race.leftovers() == []

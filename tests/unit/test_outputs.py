@@ -235,13 +235,18 @@ def test_an_output_that_may_only_be_read_is_synced_too(tmp_path: Path, shot: Pat
     outputs = declared_by(tmp_path, share)
     write(outputs.declare(f"{shot}/1"), "whole")
 
+    refused: list[str] = []
+
     def hook(call: Call, do: Any) -> Any:
         if call.name == "open" and call.args[1] & os.O_RDWR:
+            refused.append(call.args[0])
             raise PermissionError(errno.EACCES, "on purpose")
         return do()
 
     share.hook = hook
     assert outputs.sync()[0]["size"] == 5
+    # SMB: it would be synced for nothing if it was not opened for writing where that can be.
+    assert refused == [f"{shot}/{FOLDER}/1"]
     assert share.count("fsync") == 3
 
 
