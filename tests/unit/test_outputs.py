@@ -136,20 +136,41 @@ def test_a_forked_child_cannot_declare(outputs: Outputs, shot: Path, monkeypatch
         outputs.declare(f"{shot}/1")
 
 
-def test_threads_that_declare_at_once_make_one_directory_and_lose_nothing(outputs: Outputs, shot: Path) -> None:
-    barrier = threading.Barrier(8)
+def test_a_second_thread_waits_for_the_first_one_to_make_the_directory(tmp_path: Path, shot: Path) -> None:
+    noted_by: list[str] = []
+    has_come = threading.Event()
+    results: list[str] = []
 
-    def declare(number: int) -> None:
-        barrier.wait()
-        write(outputs.declare(f"{shot}/{number}"), "x")
+    class Lock:
+        """Tells that somebody wants it who does not get it."""
 
-    threads = [threading.Thread(target=declare, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert outputs.temporaries == [f"{shot}/{FOLDER}"]
-    assert sorted(output["path"] for output in outputs.sync()) == [f"{shot}/{number}" for number in range(8)]
+        def __init__(self) -> None:
+            self._lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            if not self._lock.acquire(blocking=False):
+                has_come.set()
+                self._lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self._lock.release()
+
+    class Noting(Share):
+        def append_once(self, path: str, data: bytes) -> None:
+            noted_by.append(threading.current_thread().name)
+            if len(noted_by) > 1:
+                has_come.set()
+                return
+            second.start()
+            assert has_come.wait(60)
+
+    outputs = declared_by(tmp_path, Noting())
+    outputs._lock = Lock()  # type: ignore[assignment]
+    second = threading.Thread(target=lambda: results.append(outputs.declare(f"{shot}/2")), name="second")
+    results.append(outputs.declare(f"{shot}/1"))
+    second.join()
+    assert noted_by == [threading.current_thread().name]
+    assert sorted(results) == [f"{shot}/{FOLDER}/1", f"{shot}/{FOLDER}/2"]
 
 
 @pytest.mark.usefixtures("watched_calls")
