@@ -224,6 +224,17 @@ class Share:
         finally:
             os.close(fd)
 
+    def last_change(self, path: str) -> float | None:
+        """When a file or directory was last written, touched or renamed, by the server's clock in seconds; or ``None``.
+
+        Source: inode(7); a rename changes the time of the last status change, and leaves that of the contents.
+        """
+        try:
+            seen = os.stat(path, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return max(seen.st_mtime, seen.st_ctime)
+
     def is_remote(self, path: str) -> bool:
         """Whether ``path`` lies on a file system that other hosts may share."""
         return self._kind(path) not in LOCAL_KINDS
@@ -245,6 +256,13 @@ class Share:
     def read(self, path: str) -> bytes:
         with open(path, "rb", buffering=0) as file:
             return file.readall()
+
+    def read_or_none(self, path: str) -> bytes | None:
+        """The contents of a file, or ``None`` if it is missing."""
+        try:
+            return self.read(path)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
 
     def read_part(self, path: str, offset: int, size: int) -> bytes:
         """At most ``size`` bytes of a file from ``offset`` on."""
