@@ -13,7 +13,7 @@ from jobqueue.check.leftovers import find_leftovers
 from jobqueue.check.look import JobLook, Look
 from jobqueue.check.records import find_in_records
 from jobqueue.check.standing import find_in_standing
-from jobqueue.check.tokens import find_lost, find_too_many
+from jobqueue.check.tokens import find_lost, find_taken_back, find_too_many
 from jobqueue.errors import JobQueueError
 from jobqueue.store import Store
 
@@ -26,7 +26,9 @@ _ROUNDS = 12
 
 _QUEUE = (find_in_queue, find_leftovers)
 # In this order: what a later one looks at rests on what an earlier one has found sound.
-_JOB = (find_in_entries, find_in_directory, find_too_many, find_lost, find_in_latches, find_in_standing)
+_JOB = (
+    find_in_entries, find_in_directory, find_too_many, find_lost, find_taken_back, find_in_latches, find_in_standing,
+)  # fmt: skip
 Progress = Callable[[int, int], None]
 
 

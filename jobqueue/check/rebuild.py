@@ -54,10 +54,8 @@ def _why_finished(job: JobLook, node: int, states: list[str | None]) -> str | No
     parents = job.nodes[node].parents
     if any(states[parent] in BEGUN for parent in parents):
         return "a job that waits for it has begun, so it has succeeded"
-    is_unlatched = any(
-        states[parent] in ("blocked", "failed") and node not in job.latched.get(parent, ()) for parent in parents
-    )
-    if is_unlatched and (last := _last(job, node)) and last.fields["ok"]:
+    is_unlatched = any(node not in job.latched.get(parent, ()) for parent in parents)
+    if is_unlatched and (last := last_record(job, node)) and last.fields["ok"]:
         return "its record says success, and a job that waits for it does so no more"
     is_done = job.entry is not None and job.entry.folder == "done"
     if not parents and is_done and "cancelled" not in states:
@@ -68,7 +66,7 @@ def _why_finished(job: JobLook, node: int, states: list[str | None]) -> str | No
 def _open_state(job: JobLook, node: int, states: list[str | None], *, is_cancelled: bool) -> tuple[str, str]:
     if is_cancelled:
         return "cancelled", "the top-level job was cancelled"
-    last = _last(job, node)
+    last = last_record(job, node)
     if last and not last.fields["ok"]:
         return "failed", "its last record says that it has failed"
     # A result whose sub-job is still in a latch was told to nobody, so that it may be made once more.
@@ -77,7 +75,7 @@ def _open_state(job: JobLook, node: int, states: list[str | None], *, is_cancell
     return "blocked", "it waits for sub-jobs"
 
 
-def _last(job: JobLook, node: int) -> Record | None:
+def last_record(job: JobLook, node: int) -> Record | None:
     """The record of a job's last attempt, if that has one."""
     found = job.records.get(node, [])
     last = max((record.fields["attempt"] for record in found), default=0)
@@ -86,7 +84,7 @@ def _last(job: JobLook, node: int) -> Record | None:
 
 
 def _target(job: JobLook, node: int, folder: str, why: str) -> Target:
-    record = _last(job, node) if folder in ("finished", "failed") else None
+    record = last_record(job, node) if folder in ("finished", "failed") else None
     if record and bool(record.fields["ok"]) is not (folder == "finished"):
         record = None
     directories = job.look.names(job.files.node_dir(job.nodes[node].place))

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from jobqueue.check.entries import LEAP
 from jobqueue.check.finding import Cure, Finding, aside
 from jobqueue.check.look import JobLook, Place
-from jobqueue.check.rebuild import Target, make, targets
+from jobqueue.check.rebuild import Target, last_record, make, targets
+from jobqueue.layout import ClosedToken
 from jobqueue.store import Store
+
+# A job that is in one of these has been begun.
+_STARTED = ("running", "won", "finished")
 
 
 def find_too_many(job: JobLook) -> Iterator[Finding]:
@@ -56,3 +61,24 @@ def find_lost(job: JobLook) -> Iterator[Finding]:
 
 def _make(target: Target, store: Store) -> None:
     make(store, target)
+
+
+def find_taken_back(job: JobLook) -> Iterator[Finding]:
+    """Results that were committed, and are so no more: a roll-back has put their tokens where they came from."""
+    for node in job.nodes:
+        own = job.by_node[node.node][0]
+        if own.folder not in ("blocked", "ready") or not any(job.states[parent] in _STARTED for parent in node.parents):
+            continue
+        record = last_record(job, node.node)
+        if record is not None and record.fields["ok"]:
+            says = f"the job is {own.folder}; its record says success, and a job that waits for it has begun"
+            closed = ClosedToken(
+                node.node, record.fields["attempt"], own.token.move + LEAP, 0, record.worker, record.slot, record.offset
+            )
+            cure = Cure("it goes to finished/", partial(_close, job.number, own, closed))
+            yield Finding("taken-back", job.number, job.name(node.node), own.path, says, (own.name,), cure)
+
+
+def _close(number: int, place: Place, closed: ClosedToken, store: Store) -> None:
+    # RACE: a slot may have claimed it since we looked; then its result will be the one that counts.
+    store.share.try_move(place.directory, place.name, store.layout.job(number).finished, closed.name)
