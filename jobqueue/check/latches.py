@@ -19,15 +19,15 @@ def find_in_latches(job: JobLook) -> Iterator[Finding]:
         # Nothing of it is begun any more, so nothing waits.
         return
     for node in job.nodes:
-        if node.children:
-            yield from _find(job, node)
+        yield from _find(job, node)
 
 
 def _find(job: JobLook, node: Node) -> Iterator[Finding]:
     own = job.by_node[node.node][0]
     held = job.latched.get(node.node, set())
     unfinished = [child for child in node.children if job.states[child] not in ("finished", "won")]
-    over = sorted(held.difference(node.children) | {child for child in held if job.states[child] == "finished"})
+    waits_for = {child for child in node.children if job.states[child] != "finished"}
+    over = sorted(held - waits_for)
     if over:
         yield _over(job, node, over)
     if unfinished and own.folder in BEGUN:

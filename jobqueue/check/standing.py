@@ -18,11 +18,13 @@ def find_in_standing(job: JobLook) -> Iterator[Finding]:
     assert job.entry is not None
     opens = sorted(place.name for place in job.places if place.folder in ("blocked", "ready"))
     ready = sorted(place.name for place in job.places if place.folder == "ready")
-    root = job.by_node[-1][0]
-    if root.folder in _ENDED and job.entry.folder != "done":
-        says = f"the top-level job is {root.folder}, and its entry is in {job.entry.folder}/"
+    # Cancelling begins with the entry, so what is cancelled shows that somebody wanted that of all of it.
+    ends = [job.by_node[-1][0]] + [places[0] for places in job.by_node if places[0].folder == "cancelled"]
+    if ends[-1].folder in _ENDED and job.entry.folder != "done":
+        what = "the top-level job is" if len(ends) == 1 else "jobs of it are"
+        says = f"{what} {ends[-1].folder}, and its entry is in {job.entry.folder}/"
         cure = Cure("the entry goes to done/", partial(_done, job.number))
-        yield _finding(job, "not-done", says, (root.name,), cure)
+        yield _finding(job, "not-done", says, (ends[-1].name,), cure)
     elif job.entry.folder == "done" and opens:
         yield _open_under_done(job, opens)
     elif job.entry.folder == "waiting" and ready and not any(place.folder == "won" for place in job.places):
