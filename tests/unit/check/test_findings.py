@@ -184,9 +184,9 @@ def test_a_job_that_failed_after_its_hierarchy_was_cancelled_is_no_finding(store
 def test_foreign_names_are_nothing(store: Store) -> None:
     layout = store.layout
     for directory in (
-        layout.dir, layout.index, layout.index_folder("runnable"), layout.tmp, layout.trash, layout.workers, layout.last,
-        layout.job(FRESH).dir, layout.job(FRESH).ready, layout.job(FRESH).waits, layout.job(FRESH).journals,
-        layout.job(FRESH).latch(3), str(dead_worker(store) / "running"),
+        layout.dir, layout.index, layout.index_folder("runnable"), layout.tmp, layout.trash, layout.workers,
+        layout.last, layout.job(FRESH).dir, layout.job(FRESH).ready, layout.job(FRESH).waits,
+        layout.job(FRESH).journals, layout.job(FRESH).latch(3), str(dead_worker(store) / "running"),
     ):  # fmt: skip
         for name in (".DS_Store", "._x", "Thumbs.db", "job007", "1.2"):
             touch(directory, name)

@@ -11,9 +11,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobqueue import Job
 from jobqueue.check.audit import audit, repair
 from jobqueue.errors import JobQueueError
-from jobqueue.layout import INDEX_FOLDERS, TOKEN_FOLDERS, ClosedToken, Entry, Token
+from jobqueue.layout import INDEX_FOLDERS, TOKEN_FOLDERS, ClosedToken, Entry, JobLayout, Token
 from jobqueue.store import Store
 from tests.damages import finish
 from tests.support import snapshot
@@ -27,10 +28,10 @@ _STAYS = {"broken", "early"}
 def _make(location: Path, chance: random.Random) -> Store:
     """A queue of two or three hierarchies of up to six jobs, worked at for a while."""
     new_queue(location)
-    queue = attached(location, QuickShare(chance.random().__hash__()))
+    queue = attached(location, QuickShare(chance.getrandbits(30)))
     for _ in range(chance.randint(1, 3)):
         root = queue.createJobRoot("noop")
-        jobs = [root]
+        jobs: list[Job] = [root]
         for _ in range(chance.randint(0, 5)):
             fails = chance.random() < 0.15
             parent = chance.choice(jobs)
@@ -56,62 +57,74 @@ def _make(location: Path, chance: random.Random) -> Store:
     return Store(str(location), QuickShare(2))
 
 
-def _tokens(store: Store, number: int) -> list[Path]:
-    return sorted(Path(store.layout.job(number).tokens).glob("*/0*"))
+def _tokens(job: JobLayout) -> list[Path]:
+    return sorted(Path(job.tokens).glob("*/0*"))
+
+
+def _lose(job: JobLayout, _store: Store, chance: random.Random) -> None:
+    chance.choice([*_tokens(job), Path(job.dir, "none")]).unlink(missing_ok=True)
+
+
+def _copy_or_move(job: JobLayout, _store: Store, chance: random.Random) -> None:
+    for path in _tokens(job)[chance.randint(0, 5) :][:1]:
+        token = Token.parse(path.name) or ClosedToken.parse(path.name)
+        assert token is not None
+        target = Path(job.token_folder(chance.choice(["blocked", "ready", "cancelled"])))
+        if chance.random() < 0.5:
+            path.unlink()
+        if target.is_dir():
+            move = max(0, token.move + chance.randint(-2, 2))
+            (target / Token(token.node, token.attempt, move, token.charged).name).touch()
+
+
+def _change_entry(job: JobLayout, store: Store, chance: random.Random) -> None:
+    entry = store.index.find(job.number)
+    assert entry is not None
+    if chance.random() < 0.5:
+        Path(store.layout.index_folder(entry.folder), entry.name).unlink()
+    folder = chance.choice(INDEX_FOLDERS)
+    moves = max(0, entry.moves + chance.randint(-1, 2))
+    Path(store.layout.index_folder(folder), Entry(folder, entry.priority, job.number, moves).name).touch()
+
+
+def _change_latch(job: JobLayout, _store: Store, chance: random.Random) -> None:
+    for latch in sorted(Path(job.waits).glob("*"))[chance.randint(0, 3) :][:1]:
+        what = chance.choice(["whole", "part", "more"])
+        if what == "whole":
+            shutil.rmtree(latch)
+        elif what == "part":
+            chance.choice([*sorted(latch.iterdir()), latch / "none"]).unlink(missing_ok=True)
+        else:
+            (latch / f"{chance.randint(0, 6):07d}").touch()
+
+
+def _tear_journals(job: JobLayout, _store: Store, chance: random.Random) -> None:
+    for path in Path(job.journals).iterdir():
+        path.write_bytes(path.read_bytes()[: chance.randint(0, 200)])
+
+
+def _lose_folder(job: JobLayout, _store: Store, chance: random.Random) -> None:
+    shutil.rmtree(job.token_folder(chance.choice(TOKEN_FOLDERS)), ignore_errors=True)
+
+
+def _lose_all(job: JobLayout, _store: Store, _chance: random.Random) -> None:
+    shutil.rmtree(job.dir)
+
+
+# The most likely ones several times.
+_DAMAGES = [_lose, _lose, _copy_or_move, _copy_or_move, _change_entry, _change_entry, _change_latch, _change_latch,
+            _tear_journals, _lose_folder, _lose_all]  # fmt: skip
 
 
 def _damage(store: Store, chance: random.Random) -> str:
     """One thing that a roll-back, a backup or a person may do; what it was."""
-    numbers = sorted(
-        entry.number for entry in store.index.all() if store.share.has(store.layout.dir, f"job{entry.number}")
-    )
+    entries = sorted(entry.number for entry in store.index.all())
+    numbers = [number for number in entries if store.share.has(store.layout.dir, f"job{number}")]
     if not numbers:
         return "nothing is left"
-    number = chance.choice(numbers)
-    job = store.layout.job(number)
-    what = chance.choice(
-        ["lose", "copy", "move", "entry", "copied entry", "latch", "latches", "journal", "folder", "dir"]
-    )
-    tokens = _tokens(store, number)
-    latches = sorted(Path(job.waits).glob("*")) if os.path.isdir(job.waits) else []
-    if what == "lose" and tokens:
-        chance.choice(tokens).unlink()
-    elif what in ("copy", "move") and tokens:
-        path = chance.choice(tokens)
-        token = Token.parse(path.name) or ClosedToken.parse(path.name)
-        assert token is not None
-        move = max(0, token.move + chance.randint(-2, 2))
-        target = Path(job.token_folder(chance.choice(["blocked", "ready", "cancelled"])))
-        if what == "move":
-            path.unlink()
-        if target.is_dir():
-            (target / Token(token.node, token.attempt, move, token.charged).name).touch()
-    elif what in ("entry", "copied entry"):
-        entry = store.index.find(number)
-        assert entry is not None
-        path = Path(store.layout.index_folder(entry.folder), entry.name)
-        folder = chance.choice(INDEX_FOLDERS)
-        moves = max(0, entry.moves + chance.randint(-1, 2))
-        if what == "entry":
-            path.unlink()
-        Path(store.layout.index_folder(folder), Entry(folder, entry.priority, number, moves).name).touch()
-    elif what == "latch" and latches:
-        latch = chance.choice(latches)
-        inside = sorted(latch.iterdir())
-        if inside and chance.random() < 0.5:
-            chance.choice(inside).unlink()
-        else:
-            (latch / f"{chance.randint(0, 6):07d}").touch()
-    elif what == "latches" and latches:
-        shutil.rmtree(chance.choice(latches))
-    elif what == "journal" and os.path.isdir(job.journals):
-        for path in Path(job.journals).iterdir():
-            path.write_bytes(path.read_bytes()[: chance.randint(0, 200)])
-    elif what == "folder":
-        shutil.rmtree(chance.choice([job.token_folder(folder) for folder in TOKEN_FOLDERS]), ignore_errors=True)
-    elif what == "dir" and chance.random() < 0.2:
-        shutil.rmtree(job.dir)
-    return f"{what} of job{number}"
+    number, do = chance.choice(numbers), chance.choice(_DAMAGES)
+    do(store.layout.job(number), store, chance)
+    return f"{do.__name__} of job{number}"
 
 
 def _stays(store: Store) -> list[str]:
