@@ -24,6 +24,7 @@ _PAUSE_S = 0.5
 # Each round mends what the round before has brought to light: a token made, then its latch, then its entry.
 _ROUNDS = 12
 
+# Each finder takes a look at the queue, or at one job, and yields what it finds in it.
 _QUEUE = (find_in_queue, find_leftovers)
 # In this order: what a later one looks at rests on what an earlier one has found sound.
 _JOB = (

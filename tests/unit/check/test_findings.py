@@ -38,6 +38,7 @@ from tests.damages import (
     put_entry,
     token,
     touch,
+    won_and_ready,
 )
 from tests.support import snapshot
 from tests.support_share import Call, FakeClock, HookedShare, QuickShare, watched_calls
@@ -148,6 +149,47 @@ def test_a_token_that_moves_back_while_it_is_looked_for_is_not_lost(
     assert len(looks) == 2
 
 
+class RemoteShare(QuickShare):
+    """A share of a server, that has been told for each directory whether it was touched before it was listed."""
+
+    def __init__(self, number: int | None = None) -> None:
+        super().__init__()
+        self.number = number
+        self.calls: list[tuple[str, str]] = []
+
+    def is_remote(self, path: str) -> bool:
+        return True
+
+    def touch(self, path: str) -> None:
+        self.calls.append(("touch", path))
+        if self.number:
+            raise OSError(self.number, os.strerror(self.number), path)
+        super().touch(path)
+
+    def names_or_none(self, directory: str) -> list[str] | None:
+        self.calls.append(("list", directory))
+        return super().names_or_none(directory)
+
+
+@pytest.mark.parametrize("number", [None, errno.EROFS, errno.EACCES])
+def test_a_second_look_asks_the_server_anew_where_it_may(scene: Path, number: int | None) -> None:
+    share = RemoteShare(number)
+    store = Store(str(scene), share)
+    older_token(store)
+    assert kinds(store) == ["two-tokens"]
+    ready = store.layout.job(HALF).ready
+    assert [name for name, path in share.calls if path == ready] == ["list", *["touch", "list"] * 2]
+    # Its age is that of the last change in it.
+    assert ("touch", store.layout.job(HALF).dir) not in share.calls
+
+
+def test_a_share_in_trouble_is_no_sound_queue(scene: Path) -> None:
+    store = Store(str(scene), RemoteShare(errno.EIO))
+    older_token(store)
+    with pytest.raises(OSError, match="Input/output error"):
+        audit(store)
+
+
 # --- what is nothing -------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +263,12 @@ def test_a_claim_that_is_higher_stays_with_its_worker(store: Store) -> None:
     repair(store)
     assert store.tokens.running_of(DEAD) == [RunningToken(FRESH, 0, 1, 1, 0, 1)]
     assert not store.share.has(store.layout.job(FRESH).ready, "0000000.0.0.0")
+
+
+def test_of_two_tokens_with_the_same_move_the_one_that_is_further_on_its_way_stays(store: Store) -> None:
+    won_and_ready(store)
+    repair(store)
+    assert token(store, FRESH, 0).parent.name == "finished"
 
 
 def test_of_three_tokens_one_stays(store: Store) -> None:
@@ -307,6 +355,14 @@ def test_the_entry_that_was_moved_most_stays(store: Store) -> None:
     repair(store)
     assert entry(store, FRESH).folder == "held"
     assert store.share.names(layout.trash) == [f"{FRESH}.runnable.500-{FRESH:08d}.0"]
+
+
+def test_the_moves_of_an_entry_count_and_not_its_folder(store: Store) -> None:
+    before = entry(store, FRESH)
+    put_entry(store, FRESH, "runnable")
+    touch(store.layout.index_folder("held"), before.name)
+    repair(store)
+    assert entry(store, FRESH) == before.moved("runnable")
 
 
 def test_what_was_set_aside_does_not_pass_for_a_job_that_is_being_deleted(store: Store) -> None:
