@@ -290,7 +290,7 @@ def won_of_a_deleted_job(store: Store) -> None:
 
 def number_forgotten(store: Store) -> None:
     """The highest number was deleted, and the tombstone is gone."""
-    touch(store.layout.trash, "9.ready.0000000.0.0.0")
+    touch(store.layout.trash, "6.ready.0000000.0.0.0")
 
 
 def folder_of_the_queue_lost(store: Store) -> None:

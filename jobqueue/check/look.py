@@ -80,8 +80,8 @@ class Look:
         self.is_whole = only is None
         layout = store.layout
         # Order matters: a directory is there before its entry comes, and goes after it has gone to trash/.
-        names = self.names(layout.dir)
-        self.directories = {number for name in names if (number := parse_job_number(name)) and name == f"job{number}"}
+        numbers = map(parse_job_number, self.names(layout.dir))
+        self.directories = {number for number in numbers if number is not None}
         self.folders = self.names(layout.index)
         self.entries: dict[int, list[Entry]] = {}
         # RACE: an entry moves while we look, so it may be seen twice; as in `Index.all` it is seen at least once.
@@ -97,7 +97,11 @@ class Look:
         self.numbers = sorted({*self.directories, *self.entries} if only is None else only)
 
     def names(self, directory: str) -> list[str]:
-        """The names in a directory; none where it is missing, which is a finding of its own.
+        """The names in a directory; none where it is missing, which is a finding of its own."""
+        return self.names_or_none(directory) or []
+
+    def names_or_none(self, directory: str) -> list[str] | None:
+        """The names in a directory, or ``None`` if it is missing.
 
         NFS: a client may hide or show a name for long after the server has changed its mind. At a second look it is
         made to ask again; a tick of the server's clock has passed since the first one.
@@ -106,12 +110,12 @@ class Look:
             try:
                 self.store.share.touch(directory)
             except FileNotFoundError:
-                return []
+                return None
             except OSError as error:
                 # Whoever may only read looks at what the client shows him.
                 if error.errno not in _MAY_NOT_WRITE:
                     raise
-        return self.store.share.names_or_none(directory) or []
+        return self.store.share.names_or_none(directory)
 
     def in_flight(self) -> dict[int, list[Place]]:
         """The tokens in workers' folders, by top-level job; at a second look they are listed for each job anew."""
@@ -200,10 +204,10 @@ class JobLook:
     def _list(self, folder: str) -> None:
         directory = self.files.token_folder(folder)
         parse = ClosedToken.parse if folder in ("finished", "failed") else Token.parse
-        names = self.look.names(directory)
-        if not names and self.look.store.share.names_or_none(directory) is None:
+        names = self.look.names_or_none(directory)
+        if names is None:
             self.missing.append(directory)
-        self.places += [Place(folder, directory, name, token) for name in names if (token := parse(name))]
+        self.places += [Place(folder, directory, name, token) for name in names or () if (token := parse(name))]
 
     @cached_property
     def by_node(self) -> list[list[Place]]:

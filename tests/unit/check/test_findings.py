@@ -42,7 +42,7 @@ from tests.damages import (
 )
 from tests.support import snapshot
 from tests.support_share import Call, FakeClock, HookedShare, QuickShare, watched_calls
-from tests.support_worker import attached
+from tests.support_worker import attached, new_queue, worker_on
 
 __all__ = ["watched_calls"]
 
@@ -508,3 +508,29 @@ def test_what_is_open_somewhere_goes_by_itself(store: Store) -> None:
     touch(store.layout.dir, ".nfs000001")
     found = only(store)
     assert (found.kind, found.is_note, found.cure) == ("leftover", True, None)
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def test_a_look_at_a_job_is_a_few_listings_and_its_files_and_writes_nothing(
+    watched_calls: None, tmp_path: Path
+) -> None:
+    costs = []
+    for count in (10, 20):
+        queue_dir = new_queue(tmp_path / f"queue{count}")
+        queue = attached(queue_dir, QuickShare())
+        for _ in range(count):
+            queue.createJobRoot("noop").activate()
+        with worker_on(queue_dir) as worker:
+            worker.run_all()
+        share = HookedShare()
+        store = Store(str(queue_dir), share)
+        share.seen.clear()
+        assert audit(store) == ([], [], count)
+        assert not [call for call in share.seen if call.writes]
+        costs.append((share.count("listdir"), share.count("open"), len(share.seen)))
+    listings, files, calls = (many - few for few, many in zip(*costs, strict=True))
+    # Its directory and its five folders of tokens; of the hierarchy the header and the lines, and a journal.
+    assert (listings / 10, files / 10) == (6, 3)
+    assert calls / 10 <= 25
