@@ -1,7 +1,7 @@
 """Scripted calls on a share: what is called, who calls it, and what is answered.
 
-A script is a list of steps ``(who, call, args)``. Its calls are those of `jobqueue.share.Share`, so that the same script
-runs on a mounted share (`tests.lab.play`) and on anything else that is a `Share`. ``who`` is
+A script is a list of steps ``(who, call, args)``. Its calls are those of `jobqueue.share.Share`, so that the same
+script runs on a mounted share (`tests.lab.play`) and on anything else that is a `Share`. ``who`` is
 
 - ``a``, ``b`` or ``c``: a host;
 - ``a+b``: both call at once; ``{who}`` in an argument is then the host's letter;
@@ -75,8 +75,8 @@ def load_scripts(path: Path = SCRIPTS) -> list[Script]:
     for name, (about, *steps) in json.loads(path.read_text()).items():
         base, _, times = name.partition("*")
         names = [f"{base}-{number}" for number in range(1, int(times) + 1)] if times else [base]
-        for one in names:
-            found.append(Script(one, about, tuple(Step(who, call, tuple(args)) for who, call, *args in steps)))
+        parsed = tuple(Step(who, call, tuple(args)) for who, call, *args in steps)
+        found += [Script(one, about, parsed) for one in names]
     return found
 
 

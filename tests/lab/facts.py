@@ -1,6 +1,6 @@
 """The table of docs/design/shares.md, row by row, held against what the scripts were answered.
 
-The page is what is read by people, so it is the page that is tested: a cell stands for what may have been seen, and a cell
+The page is what people read, so it is the page that is tested: a cell stands for what may have been seen, and a cell
 that nobody here can read is an error.
 """
 
@@ -59,11 +59,11 @@ class Answers:
 
 
 def _stat_finds_it(answers: Answers) -> str:
-    return "later" if "ENOENT" in (answers.word("negative_stat", 4), answers.word("negative_cure", 4)) else "at once"
+    return "later" if "ENOENT" in (answers.word("negative_stat", 4), answers.word("negative_cure", 5)) else "at once"
 
 
 def _what_cures(answers: Answers) -> str:
-    for number, cure in ((4, "nothing"), (6, "opening"), (8, "listing")):
+    for number, cure in ((5, "nothing"), (7, "opening"), (9, "listing")):
         if answers.word("negative_cure", number) == "done":
             return cure
     return "none"
@@ -91,6 +91,10 @@ def _beat_by_opening(answers: Answers) -> str:
     return "at once" if ranks == sorted(set(ranks)) else "later"
 
 
+def _replaced_file(answers: Answers) -> str:
+    return answers.word("positive_replaced", 5)
+
+
 class _Row(NamedTuple):
     """A row: how it begins, what was seen of it, and what may have been seen where a cell begins so.
 
@@ -114,7 +118,7 @@ _ROWS = [
     _Row(
         "the same; what makes *b* look again",
         _what_cures,
-        {"opening": {"opening"}, "listing": {"listing"}, "nothing needed": {"nothing"}},
+        {"opening": {"opening"}, "nothing needed": {"nothing"}},
     ),
     # How often depends on how fast the hosts come one after the other.
     _Row(
@@ -134,6 +138,11 @@ _ROWS = [
         {"ENOTEMPTY": {"not empty"}},
     ),
     _Row(
+        "*a* has made a file and closed it",
+        lambda answers: f"{answers.word('pending_removal', 5)}, {answers.word('pending_removal', 8)}",
+        {"done": {"done, ENOENT"}, "ENOTEMPTY": {"done, ENOENT", "not empty, done"}},
+    ),
+    _Row(
         "*a* holds a lock",
         lambda answers: answers.word("lock", 2),
         {"refused": {"EAGAIN", "EACCES"}},
@@ -141,9 +150,14 @@ _ROWS = [
     _Row(
         "*a* sets a file's time as a beat",
         _beat_by_stat,
-        {"seconds later": {"later"}, "at once, or seconds later": {"at once", "later"}, "at once": {"at once"}},
+        {"seconds later": {"later"}, "at once, or": {"at once", "later"}},
     ),
     _Row("the same with `open` and `fstat`", _beat_by_opening, {"at once": {"at once"}}),
+    _Row(
+        "*a* replaces a file by a rename",
+        _replaced_file,
+        {"the new one": {"newer"}, "the old one, or": {"newer", "old", "EINVAL", "ESTALE"}},
+    ),
     _Row("the server restarts while a rename", lambda answers: answers.word("lost_rename", 3), _ANSWER),
     _Row(
         "the same with unlink and rmdir",
@@ -160,7 +174,7 @@ def rows() -> list[str]:
 
 
 def table(page: Path = PAGE) -> dict[str, dict[str, str]]:
-    """The page's first table: what each row says, by the share's kind, with the words of the cell to the left for "the same"."""
+    """The page's first table: what each row says, by the share's kind; "the same" is the cell to the left."""
     lines = [line for line in page.read_text().splitlines() if line.startswith("|")]
     head, _, *body = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     found: dict[str, dict[str, str]] = {}

@@ -27,6 +27,7 @@ PACKAGES = (
 )
 NOT_UP, NO_END, POWER_CUT = 125, 124, 137
 
+_READY, _END = "LAB-READY", "LAB-END"
 _HERE = Path(__file__).resolve().parent
 _SBIN = "/usr/sbin:/usr/bin:/sbin:/bin"
 _ALL = ("linux.uml", "ip", "tc", "unshare", "nsenter", "modprobe", "mkfs.ext4", "faketime")
@@ -48,7 +49,8 @@ class GuestSettings:
         binds: directories of this machine that are writable in the guest.
         out: the directory that is ``$LAB_OUT`` there; ``None`` is one that goes with the guest.
         timeout_s: the guest is killed after so many seconds.
-        power_cut_s: it is killed so many seconds after the command has started, as a power failure does.
+        power_cut_s: it is killed so many seconds after a line of it, as a power failure does.
+        power_cut_from: how that line begins; as it stands, when the command is started.
     """
 
     share: str = "nfs4.2"
@@ -61,6 +63,7 @@ class GuestSettings:
     out: Path | None = None
     timeout_s: float = 300.0
     power_cut_s: float | None = None
+    power_cut_from: str = _READY
 
 
 def missing_programs(share: str) -> list[str]:
@@ -143,9 +146,7 @@ class _Console:
         on_line: is told each line of the command.
     """
 
-    def __init__(
-        self, guest: subprocess.Popen[bytes], settings: GuestSettings, on_line: Callable[[str], None]
-    ) -> None:
+    def __init__(self, guest: subprocess.Popen[bytes], settings: GuestSettings, on_line: Callable[[str], None]) -> None:
         self._guest = guest
         self._settings = settings
         self._on_line = on_line
@@ -175,11 +176,12 @@ class _Console:
             self._guest.stdout.close()
 
     def _hear(self, line: str) -> None:
-        if line.startswith("LAB-READY"):
+        settings = self._settings
+        if settings.power_cut_s is not None and line.startswith(settings.power_cut_from):
+            self._cut_at = min(self._cut_at, time.monotonic() + settings.power_cut_s)
+        if line.startswith(_READY):
             self._is_running = True
-            if self._settings.power_cut_s is not None:
-                self._cut_at = time.monotonic() + self._settings.power_cut_s
-        elif line.startswith("LAB-END"):
+        elif line.startswith(_END):
             self._is_running = False
         elif self._is_running:
             self._on_line(line)

@@ -11,8 +11,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tests.lab.calls import Heard, Script, Step, load_scripts, truth_of, with_ranks
 from tests.lab.hosts import Host, fault, host_names
@@ -111,17 +111,14 @@ def play(scripts: list[Script]) -> dict[str, list[Heard]]:
     return {name: with_ranks(performance.heard) for name, performance in performances.items()}
 
 
-class _replies_lost:
+@contextmanager
+def _replies_lost(host: str) -> Iterator[None]:
     """While it lasts, what the server answers a host is lost."""
-
-    def __init__(self, host: str) -> None:
-        self._host = host
-
-    def __enter__(self) -> None:
-        fault("lose", self._host)
-
-    def __exit__(self, *_: Any) -> None:
-        fault("heal", self._host)
+    fault("lose", host)
+    try:
+        yield
+    finally:
+        fault("heal", host)
 
 
 def write(heard: dict[str, list[Heard]], path: Path) -> None:
