@@ -107,7 +107,9 @@ class Caller:
         try:
             return getattr(self, f"_do_{call}")(f"{self._base}/{script}", *args)
         except OSError as error:
-            return {"error": errno.errorcode.get(error.errno or 0, str(error))}
+            return {"error": errno.errorcode.get(error.errno or 0, repr(error))}
+        except Exception as error:
+            return {"error": repr(error)}
 
     # --- looking
 

@@ -43,13 +43,13 @@ class Workers:
     def __init__(self, queue_dir: str, clocks: dict[str, int], *arguments: str) -> None:
         self._command = [sys.executable, "-m", "jobqueue.cli.runjobs", queue_dir, "--slots", str(_SLOTS), *arguments]
         self._environment = {host: _off_clock(seconds) for host, seconds in clocks.items()}
-        self._logs = Path(os.environ["LAB_OUT"])
+        self._logs, self._name = Path(os.environ["LAB_OUT"]), os.path.basename(queue_dir)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         for host in clocks:
             self.start(host)
 
     def start(self, host: str) -> None:
-        with (self._logs / f"worker-{host}.log").open("ab") as log:
+        with (self._logs / f"{self._name}-{host}.log").open("ab") as log:
             command = ["onhost", host, "env", *self._environment[host], *self._command]
             self._processes[host] = subprocess.Popen(command, stderr=log, stdout=log)
 
@@ -165,19 +165,19 @@ def _descendants(pid: int) -> list[int]:
     return [*(below for child in found for below in _descendants(child)), *found]
 
 
-def _make_queue(given: argparse.Namespace) -> Path:
+def _make_queue(given: argparse.Namespace, name: str) -> Path:
     """Makes the queue and submits the hierarchy, both on a host; the jobs' log."""
     os.umask(0o022)
-    log = Path("/run/lab/executions")
+    queue_dir, log = f"{os.environ['LAB_SHARE']}/{name}", Path(f"/run/lab/executions-{name}")
     log.touch()
     first = host_names()[0]
-    create = [sys.executable, "-m", "jobqueue", "create", "/mnt/share/queue"]
+    create = [sys.executable, "-m", "jobqueue", "create", queue_dir]
     subprocess.run(["onhost", first, *create], check=True, stdout=subprocess.DEVNULL)
-    here = Path(os.environ["LAB_EXPORT"]) / "queue"
+    here = Path(os.environ["LAB_EXPORT"]) / name
     (here / "procs" / "probe.py").write_text(PROBE)
     config = here / "queue.cfg"
     config.write_text(config.read_text().replace("[main]\n", f"[main]\nbeat = {_BEAT_S}\n"))
-    words = ["/mnt/share/queue", str(log), str(given.jobs), str(given.seed), str(given.seconds)]
+    words = [queue_dir, str(log), str(given.jobs), str(given.seed), str(given.seconds)]
     subprocess.run(["onhost", first, sys.executable, "-m", "tests.lab.hierarchy", *words], check=True)
     return log
 
@@ -189,25 +189,27 @@ def _is_done(queue_dir: Path) -> bool:
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """Runs it all; what was found."""
-    log = _make_queue(given)
-    queue_dir = Path(os.environ["LAB_EXPORT"]) / "queue"
+    name = given.file.stem
+    log = _make_queue(given, name)
+    queue_dir = Path(os.environ["LAB_EXPORT"]) / name
+    location = f"{os.environ['LAB_SHARE']}/{name}"
     hosts = host_names()
     started = time.monotonic()
     if given.faults:
         schedule = make_schedule(given.seed, hosts, given.kinds, given.faults)
         clocks = clock_offsets(given.seed, hosts)
-        workers = Workers("/mnt/share/queue", clocks, "--poll", "0.5", "--verbose")
+        workers = Workers(location, clocks, "--poll", "0.5", "--verbose")
         faults = Faults(schedule, workers)
         while (faults.go_on() or not _is_done(queue_dir)) and time.monotonic() - started < given.limit:
             time.sleep(_POLL_S)
         bad = workers.leave()
     else:
         schedule, clocks = [], dict.fromkeys(hosts, 0)
-        bad = Workers("/mnt/share/queue", clocks, "--exit-when-empty").wait(given.limit)
+        bad = Workers(location, clocks, "--exit-when-empty").wait(given.limit)
     took_s = time.monotonic() - started
     bad += problems(queue_dir, log, is_quiet=not schedule)
     if bad:
-        shutil.copytree(queue_dir, Path(os.environ["LAB_OUT"]) / "queue", dirs_exist_ok=True)
+        shutil.copytree(queue_dir, Path(os.environ["LAB_OUT"]) / name, dirs_exist_ok=True)
         shutil.copy(log, os.environ["LAB_OUT"])
     said = read_log(log)
     return {

@@ -6,6 +6,7 @@ say that it has done what it has not, or hide an entry from a listing afresh.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -61,7 +62,7 @@ def _judge_step(step: Step, heard: Heard, before: dict[str, Any], held: dict[str
         for who, answer in zip(step.hosts, heard.answers, strict=True)
     ]
     for case in cases:
-        if case.is_error and not str(case.answer["error"]).startswith("E"):
+        if case.is_error and case.answer["error"] not in errno.errorcode.values():
             return "the call did not come to an end"
         if why := _RULES[step.call](case):
             return why

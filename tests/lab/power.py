@@ -64,7 +64,7 @@ def check(queue_dir: str, acknowledged: list[int]) -> None:
     }
     problems = [f"job {number} was acknowledged and is lost" for number in acknowledged if number not in there]
     try:
-        assert_sound(queue_dir, at_rest=False)
+        assert_sound(queue_dir, at_rest=False, records=False)
     except AssertionError as error:
         problems.append(f"unsound: {error}")
     print(json.dumps(problems), flush=True)

@@ -1,7 +1,7 @@
 """Plays the scripts on each kind of share and keeps what was answered, in tests/lab/answers.
 
-Run as `python -m tests.lab.record [--share KIND]`. Look at the difference before you commit it: an answer that is new is a
-fact about a kernel.
+Run as `python -m tests.lab.record [--share KIND]`. Look at the difference before you commit it: an answer that is new
+is a fact about a kernel.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ _FILE = {"d": None, "d/x": ["", 0]}
         (("b", "write_new", ("d/x", "one")), None, {}, {"d/x": ["on", 1]}),
         (("b", "create", ("d/z",)), None, _FILE, _FILE),
         (("b", "read", ("d/x",)), "old", {"d/x": ["new", 1]}, {"d/x": ["new", 1]}),
-        (("b", "stat", ("d/x",)), "ValueError('x')", _FILE, _FILE),
+        (("b", "stat", ("d/x",)), {"error": "ValueError('x')"}, _FILE, _FILE),
         (("-", "wait", (1,)), (), _FILE, {"d": None}),
     ],
 )  # fmt: skip
