@@ -50,6 +50,8 @@ LOCAL_KINDS = frozenset(
 )
 # Kinds whose server has written a name before it answers, so that there is nothing for us to sync but file contents.
 SERVED_KINDS = frozenset({"nfs", "nfs4", "cifs", "smb3"})
+# Kinds where a removed name stays listed until the last host that has the file open has closed it.
+LINGERING_KINDS = frozenset({"cifs", "smb3"})
 
 
 class Removal(Enum):
@@ -487,6 +489,19 @@ class Share:
         except FileNotFoundError:
             return False
         return True
+
+    def take_out(self, directory: str, name: str) -> None:
+        """Removes a file, so that no later listing shows its name.
+
+        SMB: a host keeps a file open for a second after it has closed it, and so long an unlinked name stays listed. A
+        renamed one does not. CRASH: between the two a ``.gone-`` file is left, which nobody reads.
+        """
+        path = f"{directory}/{name}"
+        if self._kind(directory) in LINGERING_KINDS:
+            gone = f"{directory}/.gone-{name}-{self.chance.getrandbits(32):08x}"
+            if self.swap(path, gone) is None:
+                path = gone
+        self.try_unlink(path)
 
     def lock(self, path: str) -> Lock:
         return Lock(path)

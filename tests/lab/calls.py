@@ -27,6 +27,7 @@ SCRIPTS = Path(__file__).with_name("scripts.json")
 ANSWERS = Path(__file__).with_name("answers")
 
 _SILLY = re.compile(r"\.nfs[0-9a-f]+|\.__smb[0-9a-f]+|\.smb[0-9a-f]+")
+_GONE = re.compile(r"(\.gone-.*)-[0-9a-f]{8}")
 
 
 class Step(NamedTuple):
@@ -168,6 +169,10 @@ class Caller:
     def _do_unlink(self, base: str, path: str) -> bool:
         return self._share.try_unlink(f"{base}/{path}")
 
+    def _do_take_out(self, base: str, path: str) -> None:
+        directory, _, name = path.rpartition("/")
+        self._share.take_out(f"{base}/{directory}", name)
+
     def _do_mkdir(self, base: str, path: str) -> None:
         self._share.make_dir(f"{base}/{path}")
 
@@ -222,13 +227,17 @@ def _rounded(seconds: float) -> float:
 
 def _plain_names(names: list[str]) -> list[str]:
     """Sorted; what the client calls a file that was removed while open is nobody's business but that it is there."""
-    return sorted(_SILLY.sub(".removed-while-open", name) for name in names)
+    return sorted(map(_plain_name, names))
+
+
+def _plain_name(name: str) -> str:
+    return _GONE.sub(r"\1", _SILLY.sub(".removed-while-open", name))
 
 
 def truth_of(directory: Path) -> dict[str, Any]:
     """What the server has below a directory."""
     found: dict[str, Any] = {}
     for path in sorted(directory.rglob("*")):
-        name = _SILLY.sub(".removed-while-open", str(path.relative_to(directory)))
+        name = _plain_name(str(path.relative_to(directory)))
         found[name] = None if path.is_dir() else [path.read_text(), _rounded(path.stat().st_mtime_ns / 1e9)]
     return found

@@ -165,21 +165,28 @@ def _descendants(pid: int) -> list[int]:
     return [*(below for child in found for below in _descendants(child)), *found]
 
 
-def _make_queue(given: argparse.Namespace, name: str) -> Path:
-    """Makes the queue and submits the hierarchy, both on a host; the jobs' log."""
+def _make_queue(name: str) -> Path:
+    """Makes the queue, on a host; where it is for the server."""
     os.umask(0o022)
-    queue_dir, log = f"{os.environ['LAB_SHARE']}/{name}", Path(f"/run/lab/executions-{name}")
-    log.touch()
-    first = host_names()[0]
+    queue_dir = f"{os.environ['LAB_SHARE']}/{name}"
     create = [sys.executable, "-m", "jobqueue", "create", queue_dir]
-    subprocess.run(["onhost", first, *create], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["onhost", host_names()[0], *create], check=True, stdout=subprocess.DEVNULL)
     here = Path(os.environ["LAB_EXPORT"]) / name
     (here / "procs" / "probe.py").write_text(PROBE)
     config = here / "queue.cfg"
     config.write_text(config.read_text().replace("[main]\n", f"[main]\nbeat = {_BEAT_S}\n"))
-    words = [queue_dir, str(log), str(given.jobs), str(given.seed), str(given.seconds)]
-    subprocess.run(["onhost", first, sys.executable, "-m", "tests.lab.hierarchy", *words], check=True)
-    return log
+    return here
+
+
+def _submit(given: argparse.Namespace, location: str, log: Path) -> None:
+    """Submits the hierarchy, on a host."""
+    log.touch()
+    words = [location, str(log), str(given.jobs), str(given.seed), str(given.seconds)]
+    subprocess.run(["onhost", host_names()[0], sys.executable, "-m", "tests.lab.hierarchy", *words], check=True)
+
+
+def _have_come(queue_dir: Path, number: int) -> bool:
+    return len(list((queue_dir / "workers").glob("*/info.json"))) == number
 
 
 def _is_done(queue_dir: Path) -> bool:
@@ -190,22 +197,24 @@ def _is_done(queue_dir: Path) -> bool:
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """Runs it all; what was found."""
     name = given.file.stem
-    log = _make_queue(given, name)
-    queue_dir = Path(os.environ["LAB_EXPORT"]) / name
-    location = f"{os.environ['LAB_SHARE']}/{name}"
+    queue_dir = _make_queue(name)
+    location, log = f"{os.environ['LAB_SHARE']}/{name}", Path(f"/run/lab/executions-{name}")
     hosts = host_names()
+    schedule = make_schedule(given.seed, hosts, given.kinds, given.faults)
+    clocks = clock_offsets(given.seed, hosts) if schedule else dict.fromkeys(hosts, 0)
     started = time.monotonic()
-    if given.faults:
-        schedule = make_schedule(given.seed, hosts, given.kinds, given.faults)
-        clocks = clock_offsets(given.seed, hosts)
-        workers = Workers(location, clocks, "--poll", "0.5", "--verbose")
-        faults = Faults(schedule, workers)
-        while (faults.go_on() or not _is_done(queue_dir)) and time.monotonic() - started < given.limit:
+    if given.workers_first:
+        workers = Workers(location, clocks, "--poll", "0.1")
+        while not _have_come(queue_dir, len(hosts)) and time.monotonic() - started < given.limit:
             time.sleep(_POLL_S)
-        bad = workers.leave()
+        _submit(given, location, log)
     else:
-        schedule, clocks = [], dict.fromkeys(hosts, 0)
-        bad = Workers(location, clocks, "--exit-when-empty").wait(given.limit)
+        _submit(given, location, log)
+        workers = Workers(location, clocks, "--poll", "0.5", "--verbose")
+    faults = Faults(schedule, workers)
+    while (faults.go_on() or not _is_done(queue_dir)) and time.monotonic() - started < given.limit:
+        time.sleep(_POLL_S)
+    bad = workers.leave()
     took_s = time.monotonic() - started
     bad += problems(queue_dir, log, is_quiet=not schedule)
     if bad:
@@ -231,6 +240,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=0.0, help="that a job takes at most")
+    parser.add_argument("--workers-first", action="store_true", help="they wait when the hierarchy is submitted")
     parser.add_argument("--faults", type=int, default=0, metavar="N", help="how many")
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(LASTS_S), help=", ".join(LASTS_S))
     parser.add_argument("--limit", type=float, default=240.0, metavar="SECONDS", help="until it has to be over")

@@ -15,6 +15,9 @@ from tests.lab.guest import PACKAGES, GuestSettings, missing_programs, python_co
 _PARTS = {
     "scripts": python_command("tests.lab.play", "{out}/scripts.json"),
     "hierarchy": python_command("tests.lab.cluster", "{out}/hierarchy.json", "--seed", "1"),
+    "prompt": python_command(
+        *("tests.lab.cluster", "{out}/prompt.json", "--seed", "2", "--jobs", "20", "--workers-first", "--limit", "60")
+    ),
     "faults": python_command(
         *("tests.lab.cluster", "{out}/faults.json", "--seed", "1", "--jobs", "60", "--seconds", "0.5"),
         *("--faults", "6", "--kinds", "cut,slow,server,lost,stop,slot"),

@@ -47,6 +47,7 @@ def allowed(script: Script, heard: list[Heard]) -> str | None:
             return f"{script.name}, step {number} ({step.who} {step.call} {step.args}): {why}; {one.answers}, {before}"
         if step.call == "unlink" and True in one.answers:
             doomed.add(step.args[0])
+        doomed.update(path for path in one.truth if "/.gone-" in path)
         before = one.truth
         for path, found in before.items():
             if found:
@@ -179,6 +180,14 @@ def _removes(case: _Case) -> str | None:
     return None if _same(_without(case.before, path, *silly), _without(case.after, path, *silly)) else _OTHER
 
 
+def _takes_out(case: _Case) -> str | None:
+    path = case.args[0]
+    if case.answer is None and path in case.after:
+        return "its name is still there"
+    gone = [name for name in case.after if "/.gone-" in name]
+    return None if _same(_without(case.before, path), _without(case.after, path, *gone)) else _OTHER
+
+
 def _makes(case: _Case) -> str | None:
     path = case.args[0]
     if case.answer is None and (path in case.before or path not in case.after):
@@ -216,6 +225,7 @@ _RULES: dict[str, Callable[[_Case], str | None]] = {
     "rename": _moves,
     "move": _moves,
     "unlink": _removes,
+    "take_out": _takes_out,
     "mkdir": _makes,
     "rmdir": _removes_dir,
     "hold": _anything,

@@ -130,6 +130,19 @@ def test_one_directory_of_many_goes_by_the_kind_of_the_one_beside_it(monkeypatch
     assert asked == ["/frames"]
 
 
+@pytest.mark.parametrize(("kind", "calls"), [("nfs", ["unlink"]), ("ext4", ["unlink"]), ("cifs", ["rename", "unlink"])])
+def test_where_a_removed_name_stays_listed_for_a_while_it_is_renamed_before(
+    tmp_path: Path, kind: str, calls: list[str]
+) -> None:
+    (tmp_path / "name").touch()
+    share = _OnKind(kind)
+    share.take_out(str(tmp_path), "name")
+    assert share.seen == calls
+    assert list(tmp_path.iterdir()) == []
+    share.take_out(str(tmp_path), "name")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("kind", "calls"), [("nfs", ["utime", "listdir"]), ("ext4", ["listdir"])])
 def test_a_directory_of_a_server_is_changed_in_another_tick_to_be_listed_afresh(
     tmp_path: Path, kind: str, calls: list[str]
