@@ -185,7 +185,7 @@ def _takes_out(case: _Case) -> str | None:
     if case.answer is None and path in case.after:
         return "its name is still there"
     gone = [name for name in case.after if "/.gone-" in name]
-    return None if _same(_without(case.before, path), _without(case.after, path, *gone)) else _OTHER
+    return None if _same(_without(case.before, path, *gone), _without(case.after, path, *gone)) else _OTHER
 
 
 def _makes(case: _Case) -> str | None:
