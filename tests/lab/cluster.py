@@ -20,6 +20,7 @@ from typing import Any
 
 from jobqueue.identity import started_ticks
 from jobqueue.layout import Entry
+from tests.lab.guest import PROJECT
 from tests.lab.hierarchy import PROBE, problems, read_log
 from tests.lab.hosts import fault, host_names
 from tests.lab.schedule import LASTS_S, Fault, clock_offsets, make_schedule
@@ -147,10 +148,8 @@ class Faults:
 
 
 def _off_clock(seconds: int) -> list[str]:
-    """The environment of a process whose time of day is off."""
-    if not seconds:
-        return []
-    return subprocess.check_output(["fault", "clock", str(seconds)], text=True).split()
+    """The environment of a Python process whose time of day is off."""
+    return [f"LAB_CLOCK={seconds}", f"PYTHONPATH={PROJECT}/tests/lab/off_clock:{PROJECT}"]
 
 
 def _descendants(pid: int) -> list[int]:

@@ -22,15 +22,13 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 SHARES = ("nfs3", "nfs4.2", "smb")
 # Debian's packages, for the message and for CI.
-PACKAGES = (
-    "user-mode-linux nfs-kernel-server nfs-common rpcbind iproute2 util-linux kmod samba cifs-utils e2fsprogs faketime"
-)
+PACKAGES = "user-mode-linux nfs-kernel-server nfs-common rpcbind iproute2 util-linux kmod samba cifs-utils e2fsprogs"
 NOT_UP, NO_END, POWER_CUT = 125, 124, 137
 
 _READY, _END = "LAB-READY", "LAB-END"
 _HERE = Path(__file__).resolve().parent
 _SBIN = "/usr/sbin:/usr/bin:/sbin:/bin"
-_ALL = ("linux.uml", "ip", "tc", "unshare", "nsenter", "modprobe", "mkfs.ext4", "faketime")
+_ALL = ("linux.uml", "ip", "tc", "unshare", "nsenter", "modprobe", "mkfs.ext4")
 _NFS = ("rpc.nfsd", "rpc.mountd", "rpc.statd", "exportfs", "mount.nfs", "rpcbind")
 _SMB = ("smbd", "mount.cifs")
 
