@@ -11,7 +11,7 @@ from tests.model.state import BUDGETS, SIZES, Scope
 
 RULES = (
     "backstop", "begun", "blocked-first", "cancel-back", "charge", "close-last", "commit", "delete-fence", "follow-up",
-    "look", "missing", "notice", "owed", "pardon", "publish-first", "reconcile", "rmdir", "second-look", "swap", "wake",
+    "look", "missing", "notice", "pardon", "publish-first", "reconcile", "rmdir", "second-look", "swap", "wake",
 )  # fmt: skip
 
 

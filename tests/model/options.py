@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tests.model.state import (
     BAD,
+    BEGUN,
     BLOCKED,
     CANCELLED,
     DONE,
@@ -29,6 +30,9 @@ from tests.model.state import (
     Token,
     World,
 )
+
+# What `Actor.note` says of one who gives back: it sweeps.
+SWEPT = 1
 
 Then = Callable[[World, bool], None]
 Call = tuple[str, int, Token | str]
@@ -68,7 +72,7 @@ def worker_of(me: int, scope: Scope) -> int:
 
 
 def becomes(me: int, actor: Actor) -> Then:
-    return lambda world, ok: world.set(me, actor)
+    return lambda world, _: world.set(me, actor)
 
 
 def either(me: int, good: Actor, bad: Actor) -> Then:
@@ -109,9 +113,9 @@ def common(state: State, me: int, scope: Scope) -> Iterator[Option]:
 def _wake(state: State, me: int, actor: Actor, scope: Scope) -> Iterator[Option]:
     """Lists the entry; `note` says whether it was listed before, since the token came into ready/."""
     after = actor._replace(op="close") if actor.target else rest_of(me, scope)
-    if state.index == RUNNABLE and (actor.note or "wake" in scope.without):
+    if state.entry == RUNNABLE and (actor.note or "wake" in scope.without):
         yield Option("sees that somebody has woken it", becomes(me, after))
-    elif state.index in (RUNNABLE, WAITING):
+    elif state.entry in (RUNNABLE, WAITING):
         yield Option("looks for the entry", becomes(me, actor._replace(op="swap", entry=True, note=1)))
     else:
         yield Option("sees that it needs no wake", becomes(me, after))
@@ -133,12 +137,28 @@ def _back(state: State, me: int, actor: Actor, scope: Scope) -> Iterator[Option]
     assert target is not None
     rest = rest_of(me, scope)
     after = rest if target.place in (FAILED, CANCELLED) else Actor("wake")
+
+    def then(world: World, ok: bool) -> None:
+        if ok and actor.note == SWEPT:
+            _excuse(world, state, node, target)
+        world.set(me, after if ok else rest)
+
     if actor.ref == LANDED:
         yield Option(f"finds job {node} where it was to go", becomes(me, after))
     elif target.place in (READY, BLOCKED) and not state.job & HAS_READY:
         yield from _bin(me, node)
     else:
-        yield Option(f"gives job {node} back: {target.place}", either(me, after, rest), ("token", node, target))
+        yield Option(f"gives job {node} back: {target.place}", then, ("token", node, target))
+
+
+def _excuse(world: World, state: State, node: int, target: Token) -> None:
+    """An attempt that began after its sweeper had looked, and has died since, is not charged (see README.md)."""
+    token = state.tokens[node]
+    is_alive = any(
+        actor.node == node and actor.ref == HELD and actor.op in ("exec", "commit") for actor in state.actors
+    )
+    if token.mark == BEGUN and target.charge == token.charge and not is_alive:
+        world.killed[node] = max(0, world.killed[node] - 1)
 
 
 def _bin(me: int, node: int) -> Iterator[Option]:
@@ -231,9 +251,7 @@ def _close(state: State, me: int, actor: Actor, scope: Scope) -> Iterator[Option
     elif not state.job & HAS_REST:
         yield from _bin(me, node)
     else:
-        yield Option(
-            f"closes job {node}: {target.place}", becomes(me, rest_of(me, scope)), ("token", node, target)
-        )
+        yield Option(f"closes job {node}: {target.place}", becomes(me, rest_of(me, scope)), ("token", node, target))
 
 
 def _early(state: State, me: int, actor: Actor, scope: Scope) -> Iterator[Option]:
@@ -275,24 +293,24 @@ def settled_mind(actor: Actor, me: int, world: World) -> Actor:
     To take such steps at once changes nothing for others, and saves most of the states.
     """
     op = actor.op
-    if op == "wake" and world.index in (DONE, TRASH):
-        if actor.target:
-            return actor._replace(op="close", note=0)
-        is_cancelled = world.index == DONE and "cancel-back" not in world.scope.without
-        return Actor("sweep up") if is_cancelled else rest_of(me, world.scope)
     if op == "swap" and not actor.entry:
-        return settled_mind(actor._replace(op="wake"), me, world)
-    if op in ("done", "finish") and world.index in (DONE, TRASH):
-        return settled_mind(actor._replace(op="close", entry=False), me, world)
-    if op == "finish" and not actor.entry:
+        actor, op = actor._replace(op="wake"), "wake"
+    if op == "wake" and world.entry in (DONE, TRASH):
+        if not actor.target:
+            is_cancelled = world.entry == DONE and "cancel-back" not in world.scope.without
+            return Actor("sweep up") if is_cancelled else rest_of(me, world.scope)
+        actor, op = actor._replace(op="close", note=0), "close"
+    elif op in ("done", "finish") and world.entry in (DONE, TRASH):
+        actor, op = actor._replace(op="close", entry=False), "close"
+    elif op == "finish" and not actor.entry:
         return actor._replace(op="done")
+    if op == "park" and not actor.entry:
+        return rest_of(me, world.scope)
     if actor.ref == HELD or (actor.ref == LANDED and op != "close" and "follow-up" not in world.scope.without):
         return actor
     if op in ("back", "claim", "close", "retry", "fail"):
         return rest_of(me, world.scope)
-    if op == "commit" and actor.target:
-        return actor._replace(target=None)
-    return actor
+    return actor._replace(target=None) if op == "commit" else actor
 
 
 def owes(state: State, name: int) -> list[int]:
@@ -321,8 +339,8 @@ _STEPS: dict[str, Callable[[State, int, Actor, Scope], Iterator[Option]]] = {
 def needs_wake(state: State) -> bool:
     """Whether something is ready and nobody is on the way to say so.
 
-    The backstop may look at any time. That it does no harm where somebody else is about to wake is seen where two settle
-    at once; to explore it everywhere would be twenty times the states.
+    The backstop may look at any time. That it does no harm where somebody else is about to wake is seen where two
+    settle at once; to explore it everywhere would be twenty times the states.
     """
     is_ready = any(token.place == READY for token in state.tokens)
     return is_ready and not any(actor.op in ("unblock", "wake", "swap", "resume") for actor in state.actors)

@@ -58,7 +58,7 @@ def person_options(state: State, me: int, scope: Scope) -> Iterator[Option]:
 
 def _begin(state: State, me: int, scope: Scope) -> Iterator[Option]:
     for node, token in enumerate(state.tokens):
-        if token.place == FAILED and state.index not in (DONE, TRASH):
+        if token.place == FAILED and state.entry not in (DONE, TRASH):
             target = Token(BLOCKED if node == scope.root and "blocked-first" not in scope.without else READY)
             seen = Actor("retry", node, HELD, target=target)
             yield Option(f"wants job {node} retried", becomes(me, seen), spends="retries")
@@ -66,25 +66,26 @@ def _begin(state: State, me: int, scope: Scope) -> Iterator[Option]:
             target = Token(FAILED, mark=ERROR, charge=token.charge)
             seen = Actor("fail", node, HELD, target=target)
             yield Option(f"wants job {node} to fail", becomes(me, seen), spends="errors")
-    if state.index not in (DONE, TRASH):
-        if state.index in (RUNNABLE, WAITING):
+    if state.entry not in (DONE, TRASH):
+        if state.entry in (RUNNABLE, WAITING):
             yield Option("wants the job held", becomes(me, Actor("hold")), spends="holds")
         yield Option("wants another priority", becomes(me, Actor("prefer")), spends="priorities")
         yield Option("wants the job cancelled", becomes(me, Actor("cancel")), spends="cancels")
-    if state.index != TRASH:
+    if state.entry != TRASH:
         yield Option("wants the job deleted", becomes(me, Actor("delete")), spends="deletes")
     yield from _repeat(state, me, scope)
 
 
 def _repeat(state: State, me: int, scope: Scope) -> Iterator[Option]:
     """What may be counted on: a hold is taken back, and what was cut short is done again."""
-    if state.index == HELD_BACK:
+    if state.entry == HELD_BACK:
         yield Option("wants the job released", becomes(me, Actor("release")))
-    if state.index == WAITING and scope.retries and _needs_resume(state):
+    if state.entry == WAITING and scope.retries and _needs_resume(state):
         yield Option("wants what is left of a retry done", becomes(me, Actor("resume")))
-    if state.index == DONE and any(token.place in _OPEN for token in state.tokens):
+    # Without a death nobody has a reason to.
+    if state.entry == DONE and scope.deaths and any(token.place in _OPEN for token in state.tokens):
         yield Option("wants the job cancelled again", becomes(me, Actor("sweep up", note=_ASK)))
-    if state.index == TRASH and state.job & (HAS_READY | HAS_BLOCKED):
+    if state.entry == TRASH and scope.deaths and state.job & (HAS_READY | HAS_BLOCKED):
         yield Option("wants the job deleted again", becomes(me, Actor("sweep up", note=_TAKE)))
 
 
@@ -132,11 +133,11 @@ def _resume(state: State, me: int, actor: Actor) -> Iterator[Option]:
 def _entry(state: State, me: int, actor: Actor) -> Iterator[Option]:
     """One move of the entry, done over until it is where it is to be."""
     folder, after = _FOLDERS[actor.op]
-    target = folder or state.index
-    if state.index in (DONE, TRASH) and actor.op not in ("cancel", "delete"):
+    target = folder or state.entry
+    if state.entry in (DONE, TRASH) and actor.op not in ("cancel", "delete"):
         yield Option("finds the job ended", becomes(me, Actor("idle")))
-    elif state.index == folder or state.index == TRASH:
-        yield Option("finds the entry there", becomes(me, Actor("idle") if state.index == TRASH != folder else after))
+    elif state.entry in (folder, TRASH):
+        yield Option("finds the entry there", becomes(me, Actor("idle") if state.entry == TRASH != folder else after))
     elif not actor.entry:
         yield Option("looks for the entry", becomes(me, actor._replace(entry=True)))
     else:
@@ -149,7 +150,7 @@ def _entry(state: State, me: int, actor: Actor) -> Iterator[Option]:
 
 def _ask(state: State, me: int, actor: Actor, scope: Scope) -> Iterator[Option]:
     """Requests to all who run something of it, and where it is deleted to those who settle something, too."""
-    action = "delete" if state.index == TRASH else "cancel"
+    action = "delete" if state.entry == TRASH else "cancel"
     after = Actor("idle") if action == "delete" else Actor("sweep up", note=_CLEAR)
 
     def then(world: World, ok: bool) -> None:

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tests.model.state import Scope, State, Violation, start
+from tests.model.state import BrokenInvariantError, Scope, State, start
 from tests.model.steps import check, is_good, steps
 
 _EVERY = 20_000
@@ -83,7 +83,7 @@ class Search:
                 to = self._number(step.state, at)
                 if step.is_sure:
                     self._sure.append(to)
-        except Violation as violation:
+        except BrokenInvariantError as violation:
             return self._found(str(violation), at)
         return None
 
@@ -140,4 +140,4 @@ def _describe(state: State) -> str:
         f"job {node} {token.place}" + (f" of name {token.name} slot {token.slot}" if token.name >= 0 else "")
         for node, token in enumerate(state.tokens)
     )
-    return f"then: {places}; entry {state.index}; latch {state.latch}; workers {state.workers}; {state.actors}"
+    return f"then: {places}; entry {state.entry}; latch {state.latch}; workers {state.workers}; {state.actors}"

@@ -33,6 +33,8 @@ def slot_options(state: State, me: int, worker: int, scope: Scope) -> Iterator[O
         yield from _choose(state, me, name, scope)
     elif actor.op == "list":
         yield from _list(state, me, name, scope)
+    elif actor.op == "park":
+        yield Option("parks", becomes(me, rest_of(me, scope)), ("entry", -1, WAITING))
     elif actor.op == "claim":
         yield from _claim(me, actor, scope)
         # After some tries the share is in trouble, and the slot looks anew.
@@ -46,15 +48,15 @@ def slot_options(state: State, me: int, worker: int, scope: Scope) -> Iterator[O
 
 
 def _choose(state: State, me: int, name: int, scope: Scope) -> Iterator[Option]:
-    """A slot that sleeps is told to look when something is runnable, or when a beat shows something under its number."""
+    """A sleeping slot is told to look when something is runnable, or a beat shows something under its number."""
     actor = state.actors[me]
-    if state.index == RUNNABLE:
+    if state.entry == RUNNABLE:
         yield Option("notes the entry", becomes(me, Actor("list", entry=True)))
-    if actor.op == "asleep" and state.index != RUNNABLE and "look" in scope.without:
+    if actor.op == "asleep" and state.entry != RUNNABLE and "look" in scope.without:
         return
     if "reconcile" not in scope.without:
         yield from _reconcile(state, me, name, scope)
-    if actor.op == "awake" and state.index != RUNNABLE:
+    if actor.op == "awake" and state.entry != RUNNABLE:
         yield Option("falls asleep", becomes(me, Actor("asleep")))
 
 
@@ -76,8 +78,7 @@ def _list(state: State, me: int, name: int, scope: Scope) -> Iterator[Option]:
         target = Token(RUNNING, name, number, NEW, state.tokens[node].charge)
         yield from _claim(me, Actor("claim", node, HELD, target=target), scope)
     if not ready:
-        rest = rest_of(me, scope)
-        yield Option("finds nothing ready, and parks", becomes(me, rest), ("entry", -1, WAITING))
+        yield Option("finds nothing ready", becomes(me, Actor("park", entry=state.actors[me].entry)))
 
 
 def _claim(me: int, actor: Actor, scope: Scope) -> Iterator[Option]:

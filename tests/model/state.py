@@ -1,8 +1,8 @@
 """What a state of the model is, and what each call on the share does to it.
 
-A state holds no counters of moves. A name that was never used before can be spelled only by someone who saw it: so an
-actor's knowledge of a name is either good (`HELD`), or stale for ever. That is all that MOVE and K in the names are for,
-and it keeps the number of states finite.
+A state holds no counters of moves. A name that was never used before can be spelled only by someone who saw it: so
+what an actor knows of a name is either good (`HELD`), or stale for ever. That is all that MOVE and K in the names are
+for, and it keeps the number of states finite.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HAS_READY, HAS_BLOCKED, HAS_REST = 1, 2, 4
 NOTHING, TO_PARDON, TO_PARDON_CHARGED, TO_LOOK = 0, 1, 2, 3
 
 
-class Violation(AssertionError):
+class BrokenInvariantError(AssertionError):
     """An invariant does not hold."""
 
 
@@ -71,7 +71,7 @@ BUDGETS = tuple(field.name for field in fields(Scope) if field.name not in (*SIZ
 
 
 class Token(NamedTuple):
-    """Where the token of a job is, whose it is there (worker's name, slot's number), its mark, and what is charged and not taken back."""
+    """Where a token is, of which worker's name and slot's number, its mark, and the charges not taken back."""
 
     place: str
     name: int = -1
@@ -108,7 +108,7 @@ class State(NamedTuple):
     tokens: tuple[Token, ...]
     finals: tuple[int, ...]  # by job, whose file has the final name: nobody's, the token's attempt, a superseded one's
     latch: int  # a bit for each sub-job in it; -1: it is not there
-    index: str
+    entry: str
     job: int  # HAS_READY and so on
     workers: tuple[int, ...]  # by name: HAS_RUNNING and so on
     names: tuple[int, ...]  # by worker: its name; it is a multiple of workers away from the one before
@@ -135,7 +135,7 @@ def start(scope: Scope) -> State:
         tokens=(Token(READY),) * scope.leaves + (Token(BLOCKED),),
         finals=zeros,
         latch=(1 << scope.leaves) - 1,
-        index=RUNNABLE,
+        entry=RUNNABLE,
         job=HAS_READY | HAS_BLOCKED | HAS_REST,
         workers=(HAS_RUNNING | HAS_WON,) * names,
         names=tuple(range(scope.workers)),
@@ -162,7 +162,7 @@ class World:
         self.tokens = list(state.tokens)
         self.finals = list(state.finals)
         self.latch = state.latch
-        self.index = state.index
+        self.entry = state.entry
         self.job = state.job
         self.workers = list(state.workers)
         self.names = list(state.names)
@@ -176,7 +176,7 @@ class World:
 
     def frozen(self) -> State:
         return State(
-            tuple(self.tokens), tuple(self.finals), self.latch, self.index, self.job, tuple(self.workers),
+            tuple(self.tokens), tuple(self.finals), self.latch, self.entry, self.job, tuple(self.workers),
             tuple(self.names), tuple(self.actors), tuple(self.asked), tuple(self.due),
             tuple(self.unjust), tuple(self.killed), self.ghosts, self.used,
         )  # fmt: skip
@@ -282,18 +282,18 @@ class World:
                 for leaf in range(self.scope.leaves):
                     child = self.tokens[leaf]
                     if not (child.place == FINISHED or (child.place == WON and child.mark == GOOD)):
-                        raise Violation(f"the parent begins while job {leaf} is {child.place}")
+                        raise BrokenInvariantError(f"the parent begins while job {leaf} is {child.place}")
                     if self.finals[leaf] != CURRENT:
-                        raise Violation(f"the parent begins before the file of job {leaf} has its final name")
+                        raise BrokenInvariantError(f"the parent begins before job {leaf} is published")
             if self.killed[node] >= self.scope.max_attempts:
-                raise Violation(f"job {node} is taken up though {self.killed[node]} attempts have died under it")
-        if before.place == FINISHED or (before.place == WON and before.mark == GOOD and target.place != FINISHED):
-            if target.place not in (TRASH, GONE):
-                raise Violation(f"the result of job {node}, which stood, goes to {target.place}")
+                raise BrokenInvariantError(f"job {node} is taken up after {self.killed[node]} deaths under it")
+        stood = before.place == FINISHED or (before.place == WON and before.mark == GOOD)
+        if stood and target.place not in (FINISHED, TRASH, GONE):
+            raise BrokenInvariantError(f"the result of job {node}, which stood, goes to {target.place}")
 
     def move_entry(self, folder: str) -> None:
         """One rename of the entry, by somebody who knows its name."""
-        self.index = folder
+        self.entry = folder
         for at, actor in enumerate(self.actors):
             if actor.entry and "swap" not in self.scope.without:
                 self.actors[at] = actor._replace(entry=False)
@@ -313,11 +313,20 @@ class World:
 
     def forgive_later(self, worker: int, actor: Actor) -> None:
         """A worker that lives has lost an attempt: it has something to say of it."""
-        if actor.op in ("exec", "commit"):
-            if actor.ref == HELD:
-                self.set_due(worker, actor.node, TO_PARDON)
-            elif actor.ref == CHARGED:
-                self.set_due(worker, actor.node, TO_PARDON_CHARGED)
+        if actor.op not in ("exec", "commit"):
+            return
+        node = actor.node
+        if actor.ref == CHARGED or self.due[worker][node] == TO_PARDON_CHARGED:
+            # Its journal is open, so it says so before it does anything else.
+            self.pardon(worker, node)
+        if actor.ref == HELD:
+            self.set_due(worker, node, TO_PARDON)
+
+    def pardon(self, worker: int, node: int) -> None:
+        """A worker says that an attempt for which its job was charged has killed nobody; then it looks for the job."""
+        self.forgive(node)
+        self.unjust[node] -= 1
+        self.set_due(worker, node, TO_LOOK)
 
     def lose(self, actor: Actor) -> None:
         """A process dies: what is charged to what it ran is a death now."""
@@ -326,6 +335,7 @@ class World:
                 self.killed[actor.node] += 1
             elif actor.ref == CHARGED:
                 self.unjust[actor.node] -= 1
+                self.killed[actor.node] += 1
 
     def _forget_charges(self, node: int) -> None:
         """A person's retry: nothing is held against the job, and nothing is to be taken back."""

@@ -9,27 +9,30 @@ from tests.model.options import Call, Option, common, rest_of, settled_mind, wor
 from tests.model.people import person_options
 from tests.model.slots import slot_options
 from tests.model.state import (
+    BLOCKED,
     BUDGETS,
+    DEATHS,
+    DONE,
     FAILED,
     GONE,
     HAS_REST,
     HELD,
     NOTHING,
     READY,
-    BLOCKED,
     RUNNABLE,
+    TO_PARDON,
     TO_PARDON_CHARGED,
     TRASH,
     Actor,
+    BrokenInvariantError,
     Scope,
     State,
     Token,
-    Violation,
     World,
 )
 from tests.model.supervisors import supervisor_options
 
-_AT_REST = ("asleep", "awake", "idle", "dead", "list")
+_AT_REST = ("asleep", "awake", "idle", "dead", "list", "park")
 
 
 class Step(NamedTuple):
@@ -44,7 +47,7 @@ def steps(state: State, scope: Scope) -> Iterator[Step]:
     """Every step out of a state.
 
     Raises:
-        Violation: a step breaks an invariant.
+        BrokenInvariantError: a step breaks an invariant.
     """
     for me, actor in enumerate(state.actors):
         if actor.op == "dead":
@@ -122,7 +125,7 @@ def _knows(world: World, me: int, call: Call) -> bool:
     if call[0] == "token":
         return actor.ref == HELD
     # A call that does not know K finds the entry in its folder by the number alone.
-    return actor.entry and (call[2] != "waiting" or world.index == RUNNABLE)
+    return actor.entry and (call[2] != "waiting" or world.entry == RUNNABLE)
 
 
 def _execute(world: World, call: Call) -> bool:
@@ -216,7 +219,9 @@ def _die(world: World, dying: list[int], scope: Scope) -> None:
         worker = at - scope.workers * scope.slots
         if worker >= 0:
             for node, due in enumerate(world.due[worker]):
+                # What it cannot say any more stays charged, and counts as a death.
                 world.unjust[node] -= due == TO_PARDON_CHARGED
+                world.killed[node] += due in (TO_PARDON, TO_PARDON_CHARGED)
                 world.set_due(worker, node, NOTHING)
             world.asked[worker] = ""
 
@@ -232,18 +237,18 @@ def check(state: State, scope: Scope) -> None:
     """What must hold in every state.
 
     Raises:
-        Violation: it does not.
+        BrokenInvariantError: it does not.
     """
     for node, token in enumerate(state.tokens):
         final = state.finals[node]
         if token.place == "finished" and final != 1:
-            raise Violation(f"job {node} is finished, and its final file is not that of its attempt")
+            raise BrokenInvariantError(f"job {node} is finished, and its final file is not that of its attempt")
         if final and not (token.place in ("won", "finished", TRASH, GONE) and final == 1):
-            raise Violation(f"job {node} is {token.place}, and a superseded attempt's file has the final name")
+            raise BrokenInvariantError(f"job {node} is {token.place}, and has the file of a superseded attempt")
         if state.killed[node] > scope.max_attempts:
-            raise Violation(f"{state.killed[node]} attempts have died under job {node}")
+            raise BrokenInvariantError(f"{state.killed[node]} attempts have died under job {node}")
         if token.place in (READY, BLOCKED) and not state.job & HAS_REST:
-            raise Violation(f"job {node} is {token.place}, of a top-level job that is deleted")
+            raise BrokenInvariantError(f"job {node} is {token.place}, of a top-level job that is deleted")
 
 
 def is_good(state: State, scope: Scope) -> bool:
@@ -251,15 +256,16 @@ def is_good(state: State, scope: Scope) -> bool:
     places = [token.place for token in state.tokens]
     if "running" in places or "won" in places:
         return False
-    for node, token in enumerate(state.tokens):
-        if token.place == FAILED and token.mark and state.index not in ("done", TRASH):
-            if state.unjust[node] or token.charge < scope.max_attempts:
-                return False
-    if state.index == TRASH:
+    if state.entry not in (DONE, TRASH) and any(
+        token.place == FAILED and token.mark == DEATHS and state.killed[node] < scope.max_attempts
+        for node, token in enumerate(state.tokens)
+    ):
+        return False
+    if state.entry == TRASH:
         return not state.job & HAS_REST
-    if state.index == "done":
+    if state.entry == DONE:
         return READY not in places and BLOCKED not in places
-    return state.index == "waiting" and FAILED in places and READY not in places
+    return state.entry == "waiting" and FAILED in places and READY not in places
 
 
 def _who(me: int, scope: Scope) -> str:
@@ -274,5 +280,3 @@ def _words(call: Call) -> str:
     if isinstance(target, Token):
         return f"job {node} goes to {target.place}" + (f" of name {target.name}" if target.name >= 0 else "")
     return f"the {kind} goes to {target}"
-
-

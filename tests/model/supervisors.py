@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.model.options import Option, Then, back, becomes, needs_wake, owes, rest_of, settling
+from tests.model.options import SWEPT, Option, Then, back, becomes, needs_wake, owes, rest_of, settling
 from tests.model.state import (
     CANCELLED,
     DEATHS,
@@ -49,13 +49,13 @@ def supervisor_options(state: State, me: int, worker: int, scope: Scope) -> Iter
         yield Option("finds itself fenced, and comes again under a new name", _comes_again(worker, slots))
     if "pardon" not in scope.without:
         yield from _pardon(state, me, worker, scope)
-    if "backstop" not in scope.without and state.index == WAITING and needs_wake(state):
+    if "backstop" not in scope.without and state.entry == WAITING and needs_wake(state):
         yield Option("finds a ready job of one that waits", becomes(me, Actor("wake")))
     if state.asked[worker]:
         yield Option(f"reads its inbox: {state.asked[worker]}", _obeys(state, worker, slots))
-    if state.index == TRASH and state.job & HAS_REST and not state.job & (HAS_READY | HAS_BLOCKED):
-        if "owed" in scope.without or not any(owes(state, name) for name in range(len(state.workers))):
-            yield Option("removes the rest of the deleted job", remove_rest)
+    is_fenced = state.entry == TRASH and state.job & (HAS_READY | HAS_BLOCKED | HAS_REST) == HAS_REST
+    if is_fenced and not any(owes(state, name) for name in range(len(state.workers))):
+        yield Option("removes the rest of the deleted job", remove_rest)
 
 
 def remove_rest(world: World, ok: bool) -> None:
@@ -143,7 +143,8 @@ def _is_left_to_others(state: State, me: int, scope: Scope) -> bool:
     """Whether as many sweep already as are to be explored at once; it is safe for all to do so."""
     slots = scope.workers * scope.slots
     busy = sum(
-        state.actors[slots + worker].op not in ("idle", "dead") and slots + worker != me for worker in range(scope.workers)
+        state.actors[slots + worker].op not in ("idle", "dead") and slots + worker != me
+        for worker in range(scope.workers)
     )
     return busy >= scope.sweepers
 
@@ -152,7 +153,7 @@ def _is_worth_a_suspicion(state: State, name: int, scope: Scope) -> bool:
     """Whether a worker has anything to lose; to suspect an idle one leads nowhere new."""
     worker = name % scope.workers
     slots = state.actors[worker * scope.slots : (worker + 1) * scope.slots]
-    return bool(owes(state, name)) or any(slot.op in ("list", "claim") for slot in slots)
+    return bool(owes(state, name)) or any(slot.op in ("list", "claim", "have") for slot in slots)
 
 
 def _sweep_on(state: State, me: int, name: int, scope: Scope) -> Iterator[Option]:
@@ -164,7 +165,7 @@ def _sweep_on(state: State, me: int, name: int, scope: Scope) -> Iterator[Option
             yield Option(f"finds job {node} won by {other}", becomes(me, settling(node, token, scope)))
         else:
             target = back(token, scope, is_blamed=True)
-            seen = Actor("back", node, HELD, target=target)
+            seen = Actor("back", node, HELD, target=target, note=SWEPT)
             yield Option(f"finds job {node} in running/ of {other}", becomes(me, seen))
     if "rmdir" in scope.without:
         if not owed:
@@ -229,13 +230,12 @@ def _says(worker: int, node: int, due: int) -> Then:
     def then(world: World, ok: bool) -> None:
         if due == TO_PARDON:
             world.tokens[node] = world.tokens[node]._replace(mark=PARDONED)
+            world.set_due(worker, node, TO_LOOK)
         else:
-            world.forgive(node)
-            world.unjust[node] -= 1
-        world.set_due(worker, node, TO_LOOK)
+            world.pardon(worker, node)
 
     return then
 
 
 def _forgets(worker: int, node: int) -> Then:
-    return lambda world, ok: world.set_due(worker, node, NOTHING)
+    return lambda world, _: world.set_due(worker, node, NOTHING)
