@@ -59,7 +59,7 @@ def person_options(state: State, me: int, scope: Scope) -> Iterator[Option]:
 def _begin(state: State, me: int, scope: Scope) -> Iterator[Option]:
     for node, token in enumerate(state.tokens):
         if token.place == FAILED and state.entry not in (DONE, TRASH):
-            target = Token(BLOCKED if node == scope.root and "blocked-first" not in scope.without else READY)
+            target = Token(BLOCKED if node == scope.root > 0 and "blocked-first" not in scope.without else READY)
             seen = Actor("retry", node, HELD, target=target)
             yield Option(f"wants job {node} retried", becomes(me, seen), spends="retries")
         if token.place in (BLOCKED, READY) and scope.errors and scope.retries:

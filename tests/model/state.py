@@ -132,9 +132,9 @@ def start(scope: Scope) -> State:
     slots = tuple(Actor("asleep", number=number) for number in range(scope.slots)) * scope.workers
     rests = (Actor("idle", number=scope.slots),) * scope.workers + (Actor("idle"),)
     return State(
-        tokens=(Token(READY),) * scope.leaves + (Token(BLOCKED),),
+        tokens=(Token(READY),) * scope.leaves + (Token(BLOCKED if scope.leaves else READY),),
         finals=zeros,
-        latch=(1 << scope.leaves) - 1,
+        latch=(1 << scope.leaves) - 1 if scope.leaves else -1,
         entry=RUNNABLE,
         job=HAS_READY | HAS_BLOCKED | HAS_REST,
         workers=(HAS_RUNNING | HAS_WON,) * names,

@@ -10,7 +10,7 @@ from tests.model.state import Scope
 
 
 def _scope(*without: str, **sizes: int) -> Scope:
-    return Scope(without=frozenset(without), **sizes)  # type: ignore[arg-type]
+    return Scope(without=frozenset(without), **sizes)
 
 
 # The backstop mends much by itself, only later; where a rule spares that wait, both are taken out.
@@ -27,8 +27,8 @@ NEEDED = {
     "look": (_scope("look", holds=1, ghosts=1), "stuck"),
     "look, dead slot": (_scope("look", deaths=1, ghosts=1, workers=1), "stuck"),
     "missing": (_scope("missing", deaths=1), "stuck"),
-    "notice": (_scope("notice", suspicions=1, deaths=1, max_attempts=1), ""),
-    "pardon": (_scope("pardon", suspicions=1, max_attempts=1), "stuck"),
+    "notice": (_scope("notice", leaves=0, suspicions=1, deaths=1), "stuck"),
+    "pardon": (_scope("pardon", leaves=0, suspicions=1, max_attempts=1), "stuck"),
     "publish-first": (_scope("publish-first"), "is published"),
     "reconcile": (_scope("reconcile", ghosts=1), "stuck"),
     "rmdir": (_scope("rmdir", deaths=1, ghosts=1), "stuck"),

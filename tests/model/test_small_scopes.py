@@ -15,7 +15,10 @@ SCOPES = {
     ),
     "two workers, a death, and a call that was told ENOENT": Scope(deaths=1, lies=1),
     "poison": Scope(deaths=2, max_attempts=1, slots=2, workers=1),
-    "a false suspicion of which the charge would fail the job": Scope(suspicions=1, max_attempts=1),
+    "a false suspicion of which the charge would fail the job": Scope(
+        leaves=0, sweepers=2, suspicions=1, max_attempts=1
+    ),
+    "a false suspicion, and a death": Scope(leaves=0, suspicions=1, deaths=1),
     "failures and retries": Scope(errors=1, retries=1, lies=1),
     "a hold, and a claim that is executed late": Scope(holds=1, ghosts=1),
     "another priority": Scope(priorities=1, lies=1),
