@@ -56,7 +56,9 @@ def _choose(state: State, me: int, name: int, scope: Scope) -> Iterator[Option]:
         return
     if "reconcile" not in scope.without:
         yield from _reconcile(state, me, name, scope)
-    if actor.op == "awake" and state.entry != RUNNABLE:
+    # Before it sleeps it has looked, as at the end of each step.
+    has_own = any((token.name, token.slot) == (name, actor.number) for token in state.tokens)
+    if actor.op == "awake" and state.entry != RUNNABLE and (not has_own or "reconcile" in scope.without):
         yield Option("falls asleep", becomes(me, Actor("asleep")))
 
 
