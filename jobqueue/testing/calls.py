@@ -1,0 +1,440 @@
+"""The system calls of one process on the model share, and how they are answered."""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import random
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, NamedTuple, TypeVar
+
+from jobqueue.testing.anomalies import CHANGING, REFUSALS, REPEATED, UNCERTAIN, Fault
+from jobqueue.testing.host import ModelHost
+from jobqueue.testing.server import Directory, File, refuse
+
+T = TypeVar("T")
+_FIRST_FD = 1000
+_RIGHTS = 0o777
+
+
+class ProcessEnded(BaseException):
+    """The process that makes this call is dead; nobody catches this."""
+
+
+class ModelCall(NamedTuple):
+    """One call on the share: its name, the path, the other path of a rename."""
+
+    name: str
+    path: str
+    target: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.path}" + (f" -> {self.target}" if self.target else "")
+
+
+class Watcher:
+    """Is there at every call of a process; as it is, it does nothing.
+
+    A scheduler lets others go on in `before`, and gives out faults; a record is kept in `after`.
+    """
+
+    def before(self, calls: ModelCalls, call: ModelCall) -> Fault | None:
+        """What befalls this call."""
+        return calls.by_chance(call)
+
+    def after(self, calls: ModelCalls, call: ModelCall, answer: object) -> None:
+        """The answer, which is an `OSError` if that is what it was."""
+
+
+class _Open:
+    """What lies behind a file descriptor."""
+
+    __slots__ = ("node", "path")
+
+    def __init__(self, node: File | Directory, path: str) -> None:
+        self.node = node
+        self.path = path
+
+
+class _Stat(NamedTuple):
+    """As much of os.stat_result as share.py reads."""
+
+    st_mode: int
+    st_uid: int
+    st_size: int
+    st_mtime: float
+    st_mtime_ns: int
+
+
+class _DirEntry(NamedTuple):
+    """As much of os.DirEntry as share.py reads."""
+
+    name: str
+    path: str
+    node: File | Directory
+
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+        return isinstance(self.node, Directory)
+
+
+class _Scan(list[_DirEntry]):
+    """As much of what os.scandir returns as share.py uses."""
+
+    def __enter__(self) -> _Scan:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held open."""
+
+
+class _ReadFile:
+    """As much of a raw file object as share.py uses."""
+
+    def __init__(self, calls: ModelCalls, fd: int) -> None:
+        self._calls = calls
+        self._fd = fd
+
+    def __enter__(self) -> _ReadFile:
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        self._calls.close(self._fd)
+
+    def readall(self) -> bytes:
+        return self._calls.pread(self._fd, 1 << 40, 0)
+
+
+class ModelCalls:
+    """Stands in for ``os`` in share.py, for one process.
+
+    Args:
+        host: on which it runs.
+        chance: decides which faults befall its calls.
+        watcher: is there at every call.
+
+    Attributes:
+        name: who this is, for timelines.
+        is_dead: from now on no call returns.
+    """
+
+    # What the real one has, too.
+    O_RDONLY, O_WRONLY, O_RDWR = os.O_RDONLY, os.O_WRONLY, os.O_RDWR
+    O_CREAT, O_EXCL, O_APPEND = os.O_CREAT, os.O_EXCL, os.O_APPEND
+    O_DIRECTORY, O_CLOEXEC = os.O_DIRECTORY, os.O_CLOEXEC
+    strerror = staticmethod(os.strerror)
+
+    def __init__(
+        self, host: ModelHost, chance: random.Random, watcher: Watcher | None = None, name: str = "process"
+    ) -> None:
+        self.host = host
+        self.server = host.server
+        self.chance = chance
+        self.watcher = watcher or Watcher()
+        self.name = name
+        self.is_dead = False
+        self.path = _PathCalls(self)
+        self._fds: dict[int, _Open] = {}
+        self._next_fd = _FIRST_FD
+        self._locked: list[File] = []
+
+    # --- how calls are answered ----------------------------------------------------------------------------------
+
+    def by_chance(self, call: ModelCall) -> Fault | None:
+        """A fault of this host's anomalies."""
+        odds = self.host.anomalies
+        if not (odds.lost_answers or odds.errors or odds.late or odds.no_room):
+            return None
+        dice = self.chance.random()
+        for fault, odd in (
+            (Fault.LOST_ANSWER, odds.lost_answers if call.name in REPEATED else 0.0),
+            (Fault.ERROR_AFTER, odds.errors / 2),
+            (Fault.ERROR_BEFORE, odds.errors / 2),
+            (Fault.LATE, odds.late if call.name in REPEATED else 0.0),
+            (Fault.NO_ROOM, odds.no_room if call.name in CHANGING else 0.0),
+        ):
+            dice -= odd
+            if dice < 0:
+                return fault
+        return None
+
+    def _call(self, call: ModelCall, do: Callable[[], T]) -> T:
+        if self.is_dead:
+            raise ProcessEnded
+        fault = self.watcher.before(self, call)
+        server = self.server
+        while (left_s := server.down_until - server.clock.monotonic()) > 0:
+            # A hard mount waits until it is answered, however long that takes.
+            server.clock.sleep(left_s)
+        if self.is_dead:
+            raise ProcessEnded
+        server.execute_late()
+        try:
+            answer = do() if fault is None else self._misanswer(fault, call, do)
+        except OSError as error:
+            self.watcher.after(self, call, error)
+            raise
+        self.watcher.after(self, call, answer)
+        return answer
+
+    def _misanswer(self, fault: Fault, call: ModelCall, do: Callable[[], T]) -> T:
+        if fault is Fault.LOST_ANSWER:
+            do()
+            refuse(REPEATED[call.name], call.path)
+        if fault is Fault.ERROR_AFTER:
+            self._forget(do())
+        elif fault is Fault.LATE:
+            self.server.later(self.chance.random() * self.host.anomalies.late_s, lambda: self._forget(do()))
+            refuse(errno.ETIMEDOUT, call.path)
+        refuse(self.chance.choice(REFUSALS if fault is Fault.NO_ROOM else UNCERTAIN), call.path)
+
+    def _forget(self, answer: object) -> None:
+        """Closes what was opened for somebody who was told that it was not."""
+        if type(answer) is int and answer in self._fds:
+            self._close(answer)
+
+    def die(self, *, with_host: bool = False) -> None:
+        """Ends the process: its files are closed and its locks are free, unless its host has died with it."""
+        self.is_dead = True
+        if with_host:
+            self._fds.clear()
+            return
+        for fd in list(self._fds):
+            self._close(fd)
+        for file in self._locked:
+            self.host.unlock(file, self)
+
+    # --- names ---------------------------------------------------------------------------------------------------
+
+    def rename(self, source: str, target: str) -> None:
+        def do() -> None:
+            here, there = self.host.place(source), self.host.place(target)
+            self.host.check_source(here[0], here[1], source)
+            if there[1] in there[0].entries and here[1] in here[0].entries:
+                self.host.let_go(*there)
+            self.server.rename(here, there)
+            self.host.changed(here[0])
+            self.host.changed(there[0])
+            self.host.remember(there[0], there[1])
+
+        self._call(ModelCall("rename", source, target), do)
+
+    def listdir(self, path: str | int) -> list[str]:
+        if isinstance(path, int):
+            return self._names_of(path)
+
+        def do() -> list[str]:
+            # Opening it asks the server whether it still is there, so only an open one can be stale.
+            return self.host.names(self.host.directory(path), path)
+
+        return self._call(ModelCall("listdir", path), do)
+
+    def scandir(self, path: str) -> _Scan:
+        def do() -> _Scan:
+            directory = self.host.directory(path)
+            names = self.host.names(directory, path)
+            entries = directory.entries
+            return _Scan(_DirEntry(name, f"{path}/{name}", entries[name]) for name in names if name in entries)
+
+        return self._call(ModelCall("scandir", path), do)
+
+    def mkdir(self, path: str, mode: int = _RIGHTS) -> None:
+        def do() -> None:
+            directory, name, _ = self.host.place(path)
+            self.server.make_dir(directory, name, path, mode & ~0o022)
+            self.host.changed(directory)
+            self.host.remember(directory, name)
+
+        self._call(ModelCall("mkdir", path), do)
+
+    def rmdir(self, path: str) -> None:
+        def do() -> None:
+            directory, name, _ = self.host.place(path)
+            self.server.remove_dir(directory, name, path)
+            self.host.changed(directory)
+
+        self._call(ModelCall("rmdir", path), do)
+
+    def unlink(self, path: str) -> None:
+        def do() -> None:
+            directory, name, _ = self.host.place(path)
+            self.host.check_source(directory, name, path)
+            if not self.host.let_go(directory, name, path):
+                self.server.unlink(directory, name, path)
+            self.host.changed(directory)
+
+        self._call(ModelCall("unlink", path), do)
+
+    def symlink(self, target: str, path: str) -> None:
+        def do() -> None:
+            directory, name, _ = self.host.place(path)
+            if name in directory.entries:
+                refuse(errno.EEXIST, path)
+            self.server.make_file(directory, name, path, "symlink").content = target.encode()
+            self.host.changed(directory)
+
+        self._call(ModelCall("symlink", path), do)
+
+    def utime(self, path: str) -> None:
+        def do() -> None:
+            node = self.host.directory(path) if path in ("", "/") else self.host.look_up(path)
+            node.tick = self.server.tick
+
+        self._call(ModelCall("utime", path), do)
+
+    def stat(self, path: str) -> _Stat:
+        return self._call(ModelCall("stat", path), lambda: self._stat(self.host.look_up(path), is_fresh=False))
+
+    def chdir(self, path: str) -> None:
+        """Goes nowhere: the process is the test's, too."""
+        self._call(ModelCall("chdir", path), lambda: self.host.directory(path))
+
+    def _stat(self, node: File | Directory, *, is_fresh: bool) -> _Stat:
+        tick, size = (node.tick, self.host.size(node)) if is_fresh else self.host.attributes(node)
+        mode = 0o040000 | node.mode if isinstance(node, Directory) else 0o100644
+        changed_at = self.server.changed_at(tick)
+        return _Stat(mode, os.geteuid(), size, changed_at, int(changed_at * 1e9))
+
+    # --- open files ----------------------------------------------------------------------------------------------
+
+    def open(self, path: str, flags: int, mode: int = _RIGHTS) -> int:
+        makes = bool(flags & os.O_CREAT)
+
+        def do() -> int:
+            node: File | Directory
+            if makes:
+                directory, name, _ = self.host.place(path)
+                node = directory.entries.get(name) or self.server.make_file(directory, name, path)
+                self.host.changed(directory)
+                self.host.remember(directory, name)
+            else:
+                node = self.host.directory(path) if flags & os.O_DIRECTORY else self.host.look_up(path)
+            if isinstance(node, Directory) and flags & (os.O_WRONLY | os.O_RDWR):
+                refuse(errno.EISDIR, path)
+            if isinstance(node, File):
+                self.host.open[node] += 1
+            self._next_fd += 1
+            self._fds[self._next_fd] = _Open(node, path)
+            return self._next_fd
+
+        return self._call(ModelCall("create" if makes else "open", path), do)
+
+    def open_file(self, path: str, mode: str = "rb", buffering: int = -1) -> _ReadFile:
+        """The built-in ``open``, as share.py uses it."""
+        assert mode == "rb", "share.py opens files in another way than the model knows"
+        return _ReadFile(self, self.open(path, os.O_RDONLY))
+
+    def close(self, fd: int) -> None:
+        self._close(fd)
+        if self.is_dead:
+            raise ProcessEnded
+
+    def _close(self, fd: int) -> None:
+        opened = self._fds.pop(fd, None)
+        if opened is not None and isinstance(opened.node, File):
+            self.host.close(opened.node)
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        opened = self._fds[fd]
+
+        def do() -> int:
+            self.host.write(self._file(opened), bytes(data))
+            return len(data)
+
+        return self._call(ModelCall("write", opened.path), do)
+
+    def pread(self, fd: int, size: int, offset: int) -> bytes:
+        opened = self._fds[fd]
+
+        def do() -> bytes:
+            return self.host.content(self._file(opened))[offset : offset + size]
+
+        return self._call(ModelCall("read", opened.path), do)
+
+    def fstat(self, fd: int) -> _Stat:
+        # Opening the file has just asked the server.
+        return self._stat(self._fds[fd].node, is_fresh=True)
+
+    def fsync(self, fd: int) -> None:
+        opened = self._fds[fd]
+
+        def do() -> None:
+            if isinstance(opened.node, Directory):
+                self.server.sync_names(opened.node)
+                return
+            self.host.flush(opened.node)
+            opened.node.lasting = len(opened.node.content)
+
+        self._call(ModelCall("fsync", opened.path), do)
+
+    def _file(self, opened: _Open) -> File:
+        if isinstance(opened.node, Directory):
+            refuse(errno.EISDIR, opened.path)
+        return opened.node
+
+    def _names_of(self, fd: int) -> list[str]:
+        opened = self._fds[fd]
+        assert isinstance(opened.node, Directory)
+        directory = opened.node
+        return self._call(ModelCall("listdir", opened.path), lambda: self.host.names(directory, opened.path))
+
+    # --- what share.py takes from jobqueue.system ----------------------------------------------------------------
+
+    def names_bit_by_bit(self, fd: int) -> Iterator[list[str]]:
+        yield self._names_of(fd)
+
+    def sync_file_system(self, fd: int, path: str) -> None:
+        self._call(ModelCall("syncfs", path), self.server.sync_everything)
+
+    def kind_of_mount(self, _path: str) -> str | None:
+        return self.server.kind
+
+    # --- locks ---------------------------------------------------------------------------------------------------
+
+    def lock(self, path: str) -> int:
+        """Locks a file, which is made if it is missing; a file descriptor of it.
+
+        Raises:
+            OSError: somebody else holds it (EAGAIN), or the share takes no locks.
+        """
+        fd = self.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        file = self._file(self._fds[fd])
+        try:
+            if not self._call(ModelCall("lock", path), lambda: self.host.try_lock(file, self)):
+                refuse(errno.EAGAIN, path)
+        except OSError:
+            self._close(fd)
+            raise
+        self._locked.append(file)
+        return fd
+
+    def unlock(self, fd: int) -> None:
+        file = self._file(self._fds[fd])
+        self.host.unlock(file, self)
+        self._locked.remove(file)
+        self._close(fd)
+
+
+class _PathCalls:
+    """Stands in for ``os.path`` in share.py."""
+
+    split = staticmethod(posixpath.split)
+
+    def __init__(self, calls: ModelCalls) -> None:
+        self._calls = calls
+
+    def isdir(self, path: str) -> bool:
+        calls = self._calls
+
+        def do() -> bool:
+            try:
+                return isinstance(calls.host.look_up(path), Directory)
+            except OSError:
+                return False
+
+        # A wrong answer is a lie about what is there, not an exception. Source: os.path.isdir.
+        try:
+            return calls._call(ModelCall("stat", path), do)
+        except OSError:
+            return False
