@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from jobqueue import params
 from jobqueue.errors import JobQueueError
 from jobqueue.hierarchy import Node
-from jobqueue.layout import JobLayout, RunningToken, base_name, job_name
+from jobqueue.layout import QUEUE_VARIABLE, JobLayout, RunningToken, base_name, job_name
 from jobqueue.procedures import describe
 from jobqueue.store import Store
 from jobqueue.streams import Spool
@@ -198,13 +198,14 @@ class Attempt:
     def _environment(self) -> Iterator[None]:
         """The job's environment variables, for it and for what it starts."""
         ours = {
-            "JOBQUEUE_QUEUE": self._store.layout.dir,
+            QUEUE_VARIABLE: self._store.layout.dir,
             "JOBQUEUE_JOB": self.name,
             "JOBQUEUE_ATTEMPT": str(self.token.attempt),
             "JOBQUEUE_RUNNING_DIR": self.files.dir,
         }
-        before = {name: os.environ.get(name) for name in ours}
-        os.environ.update(ours)
+        # Each change costs a system's call and a copy; in a slot the queue's name is there already.
+        before = {name: old for name, new in ours.items() if (old := os.environ.get(name)) != new}
+        os.environ.update({name: ours[name] for name in before})
         try:
             yield
         finally:

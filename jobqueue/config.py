@@ -78,12 +78,21 @@ class QueueConfig:
             raise ConfigError(f"unknown setting {unknown[0]} under [main]; the settings are {known}", path)
         self._proc_options: dict[str, dict[str, Any]] = {}
         self._proc_params: dict[str, dict[str, Any]] = {}
+        self._read_procs(parser)
+
+    def _read_procs(self, parser: configparser.ConfigParser) -> None:
         for section in parser.sections():
             if section.endswith(_PROC_SUFFIX):
                 name = section[: -len(_PROC_SUFFIX)].strip()
                 values = {key: _value(text) for key, text in parser.items(section)}
                 self._proc_options[name] = self._take_options(values, section)
                 self._proc_params[name] = values
+            elif section != "main":
+                raise ConfigError(
+                    f"there is no section [{section}]; settings stand under [main], those of a procedure under "
+                    f"[{section.split(' ')[0]} proc]",
+                    self._path,
+                )
 
     def proc_options(self, job_type: str | None) -> dict[str, Any]:
         """The scheduling options under ``[NAME proc]``."""

@@ -122,7 +122,7 @@ def cancel(store: Store, number: int) -> None:
     # RACE: a slot that had listed the job's tokens before may have claimed one, and a dead slot's token may have been
     # given back, after our first round.
     store.tokens.cancel_waiting(job)
-    _cancel_failed(store, job)
+    store.tokens.cancel_failed(job)
 
 
 def _has_open(store: Store, job: JobLayout) -> bool:
@@ -131,13 +131,6 @@ def _has_open(store: Store, job: JobLayout) -> bool:
     if counts["blocked"] or counts["ready"] or counts["failed"]:
         return True
     return any(token.job == job.number and type(token) is RunningToken for _, _, token in owed(store))
-
-
-def _cancel_failed(store: Store, job: JobLayout) -> None:
-    for name in store.share.names_or_none(job.failed) or ():
-        if closed := ClosedToken.parse(name):
-            target = Token(closed.node, closed.attempt, closed.move + 1, closed.charged)
-            store.share.try_move(job.failed, name, job.cancelled, target.name)
 
 
 def ask_to_end(store: Store, number: int, action: str) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 
 from jobqueue.errors import FrameRangeError
 
+# More than any range that somebody means: a slip of the hand must not fill the memory.
+MAX_FRAMES = 10_000_000
 _PART = re.compile(r"(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?\Z")
 
 
@@ -19,14 +21,14 @@ def parse_frames(frames: Any) -> list[int]:
             (one frame), a pair of ints (first and last), or a range.
 
     Raises:
-        FrameRangeError: it is none of these, or holds no frame.
+        FrameRangeError: it is none of these, holds no frame, or more than 10,000,000.
     """
     if isinstance(frames, bool):
         raise FrameRangeError(f"{frames!r} is no frame range; write for example 1-100x2")
     if isinstance(frames, int):
         return [frames]
     if isinstance(frames, range):
-        found = list(frames)
+        found = _listed(frames)
     elif isinstance(frames, str):
         found = [frame for part in frames.split(",") for frame in _part(frames, part.strip())]
     elif isinstance(frames, Sequence) and len(frames) == 2 and all(type(frame) is int for frame in frames):
@@ -49,7 +51,14 @@ def _part(frames: str, part: str) -> list[int]:
 
 
 def _count(first: int, last: int, step: int) -> list[int]:
-    return list(range(first, last + 1, step) if last >= first else range(first, last - 1, -step))
+    return _listed(range(first, last + 1, step) if last >= first else range(first, last - 1, -step))
+
+
+def _listed(frames: range) -> list[int]:
+    # Not len(): Python refuses to count what has more than 63 bits.
+    if abs(frames.stop - frames.start) // abs(frames.step) > MAX_FRAMES:
+        raise FrameRangeError(f"the range from {frames.start} to {frames.stop} holds more than {MAX_FRAMES:,} frames")
+    return list(frames)
 
 
 def chunks(frames: Sequence[int], size: int) -> list[list[int]]:

@@ -11,6 +11,8 @@ import re
 from typing import NamedTuple
 
 FORMAT_VERSION = 1
+# The environment variable that names a queue, to commands and to jobs.
+QUEUE_VARIABLE = "JOBQUEUE_QUEUE"
 
 INDEX_FOLDERS = ("runnable", "waiting", "held", "done")
 # In the order in which a token flows: a reader that scans them in this order can only miss a token that moves back.

@@ -11,14 +11,12 @@ from typing import Any
 from jobqueue import control
 from jobqueue.config import config_text
 from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError, QueueExistsError
-from jobqueue.handle import JobHandle
+from jobqueue.handle import JobHandle, reader_of
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.job import JobRoot
-from jobqueue.layout import INDEX_FOLDERS, QueueLayout, parse_job_number
+from jobqueue.layout import INDEX_FOLDERS, QUEUE_VARIABLE, QueueLayout, parse_job_number
 from jobqueue.share import Share
 from jobqueue.store import Store
-
-QUEUE_VARIABLE = "JOBQUEUE_QUEUE"
 
 
 def defaultJobQueueLocation() -> str | None:
@@ -175,10 +173,11 @@ class JobQueue:
         for handle in handles:
             if not isinstance(handle, JobHandle):
                 raise TypeError(f"jobs has to be one JobHandle or several, not {type(handle).__name__}")
-            if handle._place:
+            if reader_of(handle).place:
                 raise JobStateError(f"{handle.name} is a sub-job; only whole hierarchies can be deleted")
         for handle in handles:
-            control.delete(handle._store, handle._number)
+            reader = reader_of(handle)
+            control.delete(reader.store, reader.number)
 
     def runNextAvailableJob(self, retries: int = 10) -> bool:
         """Runs the next ready job in this process, whose working directory is afterwards what it was.

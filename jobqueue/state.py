@@ -161,17 +161,18 @@ def summarize(store: Store, job: JobLayout) -> Summary:
     """
     count = Hierarchy(store.share, job.hierarchy).count
     seen = scan(store, job, count)
-    summary = _summary(seen)
+    summary = summary_of(seen)
     if summary.is_stalled:
         # RACE: while we listed, one job may have ended and another have become ready behind our back. Nothing can
         # happen to a hierarchy that is stalled, so a second look shows the same tokens.
         again = scan(store, job, count)
         if again != seen:
-            return _summary(again)._replace(is_stalled=False)
+            return summary_of(again)._replace(is_stalled=False)
     return summary
 
 
-def _summary(seen: list[Sighting]) -> Summary:
+def summary_of(seen: list[Sighting]) -> Summary:
+    """The summary of what was seen; the last one is the root's."""
     counts = dict.fromkeys(JobState, 0)
     for sighting in seen:
         counts[sighting.state] += 1

@@ -123,6 +123,8 @@ class Tokens:
         mine = self._layout.worker(worker).won
         if not self._share.try_move(mine, won.name, job.finished if ok else job.failed, closed.name):
             self._bin_if_deleted(job, mine, won.name, worker)
+        elif not ok:
+            self._cancel_failed_if_done(job)
         return Settled(unblocked, entry, ok and is_root)
 
     def _finish_entry(self, number: int) -> Entry | None:
@@ -230,7 +232,9 @@ class Tokens:
         """running/ -> failed, with a record in the mover's own journal."""
         job = self._layout.job(running.job)
         closed = ClosedToken(running.node, running.attempt, running.move + 1, running.charged + 1, worker, slot, offset)
-        return self._share.try_move(self._layout.worker(worker).running, running.name, job.failed, closed.name)
+        moved = self._share.try_move(self._layout.worker(worker).running, running.name, job.failed, closed.name)
+        self._cancel_failed_if_done(job)
+        return moved
 
     def cancel_running(self, running: RunningToken, worker: str) -> bool:
         """running/ -> cancelled."""
@@ -301,6 +305,18 @@ class Tokens:
             if not seen:
                 return moved
         raise LostRaceError("its waiting jobs moved at every try; cancel it again", job.dir)
+
+    def _cancel_failed_if_done(self, job: JobLayout) -> None:
+        """After something has failed: RACE: its hierarchy may have been cancelled, and nobody else comes by again."""
+        if self._index.find(job.number, ("done",)):
+            self.cancel_failed(job)
+
+    def cancel_failed(self, job: JobLayout) -> None:
+        """All tokens of failed -> cancelled."""
+        for name in self._share.names_or_none(job.failed) or ():
+            if closed := ClosedToken.parse(name):
+                target = Token(closed.node, closed.attempt, closed.move + 1, closed.charged)
+                self._share.try_move(job.failed, name, job.cancelled, target.name)
 
     # --- looking -------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from jobqueue import control
 from jobqueue.errors import BrokenJobError, JobNotFoundError
-from jobqueue.handle import JobHandle
-from jobqueue.state import JobState, Summary, _summary, scan, summarize
+from jobqueue.handle import JobHandle, reader_of
+from jobqueue.state import JobState, Summary, scan, summarize, summary_of
 
 _FIRST_S = 0.2
 _LONGEST_S = 2.0
@@ -61,7 +61,7 @@ def look(job: JobHandle) -> View:
         summary, nodes = _summarize(job)
     except (JobNotFoundError, BrokenJobError, FileNotFoundError):
         try:
-            control.raise_if_deleted(job._store, job._number)
+            control.raise_if_deleted(reader_of(job).store, reader_of(job).number)
         except JobNotFoundError:
             return View(job, Outcome.DELETED)
         raise
@@ -72,14 +72,15 @@ def look(job: JobHandle) -> View:
 
 def _summarize(job: JobHandle) -> tuple[Summary, list[int] | None]:
     """The summary, and which nodes it is about; ``None``: all of the hierarchy."""
-    if not job._place:
-        return summarize(job._store, job._job), None
-    nodes = sorted(job._with_descendants())
-    count = job._hierarchy().count
-    first = scan(job._store, job._job, count)
-    summary = _summary([first[node] for node in nodes])
+    reader = reader_of(job)
+    if not reader.place:
+        return summarize(reader.store, reader.job), None
+    nodes = sorted(reader.with_descendants())
+    count = reader.hierarchy().count
+    first = scan(reader.store, reader.job, count)
+    summary = summary_of([first[node] for node in nodes])
     # RACE: as in `summarize`: what is stalled shows the same tokens twice.
-    if summary.is_stalled and scan(job._store, job._job, count) != first:
+    if summary.is_stalled and scan(reader.store, reader.job, count) != first:
         summary = summary._replace(is_stalled=False)
     return summary, nodes
 
@@ -105,7 +106,7 @@ def wait_for(
     Returns:
         How they stand; one that is ``OPEN`` has been timed out.
     """
-    clock = jobs[0]._store.share.clock
+    clock = reader_of(jobs[0]).store.share.clock
     deadline = None if timeout_s is None else clock.monotonic() + timeout_s
     pause_s = _FIRST_S
     views = [View(job, Outcome.OPEN) for job in jobs]

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jobqueue.errors import BrokenJobError, JobQueueError, LostRaceError
+from jobqueue.layout import QUEUE_VARIABLE
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
@@ -80,7 +81,7 @@ def queue_location(named: str | None, how: str = "give one with --queue DIR") ->
     Raises:
         UsageError: there is neither.
     """
-    location = named or os.environ.get("JOBQUEUE_QUEUE")
+    location = named or os.environ.get(QUEUE_VARIABLE)
     if not location:
         raise UsageError(f"no queue is named; {how}, or set JOBQUEUE_QUEUE")
     return location

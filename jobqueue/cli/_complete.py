@@ -7,7 +7,7 @@ from typing import Any
 
 from jobqueue.errors import JobQueueError
 from jobqueue.hierarchy import Hierarchy
-from jobqueue.layout import parse_job_number
+from jobqueue.layout import QUEUE_VARIABLE, parse_job_number
 from jobqueue.store import Store
 
 
@@ -23,7 +23,7 @@ def jobs(prefix: str, parsed_args: Any, **_: Any) -> list[str]:
 
     Completion is silent where there is no queue, or it cannot be read.
     """
-    location = getattr(parsed_args, "queue", None) or os.environ.get("JOBQUEUE_QUEUE")
+    location = getattr(parsed_args, "queue", None) or os.environ.get(QUEUE_VARIABLE)
     if not location:
         return []
     try:

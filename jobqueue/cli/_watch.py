@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue.cli._common import DONE, FAILED, TIMED_OUT, command_line, complain
 from jobqueue.cli._output import number_of, plain, print_json
+from jobqueue.handle import reader_of
 from jobqueue.waiting import Outcome, View, wait_for
 
 if TYPE_CHECKING:
@@ -97,13 +98,14 @@ def _failures(arguments: argparse.Namespace, view: View, limit: int | None) -> l
     if not view.failed:
         return []
     top = view.job
-    hierarchy = top._hierarchy()
-    seen = scan(top._store, top._job, hierarchy.count)
+    reader = reader_of(top)
+    hierarchy = reader.hierarchy()
+    seen = scan(reader.store, reader.job, hierarchy.count)
     found = []
     for number in view.failed[:limit]:
         node = hierarchy.node(number)
-        job = JobHandle(top._store, top._number, number, node.place)
-        error = (job._record(seen[number]) or {}).get("error", "record lost")
+        job = JobHandle(reader.store, reader.number, number, node.place)
+        error = (reader_of(job).record(seen[number]) or {}).get("error", "record lost")
         log = command_line(arguments, "log", job.name)
         found.append({"job": job.name, "label": node.label, "error": error, "log": log})
     return found

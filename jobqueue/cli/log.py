@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from jobqueue.cli._common import DONE, UsageError, add_job, complain, open_queue
 from jobqueue.cli._output import print_json
+from jobqueue.handle import reader_of
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.follow and arguments.attempt is not None:
         raise UsageError("--follow shows the latest attempt, so it takes no --attempt")
     job = open_queue(arguments).findJob(arguments.job)
-    job._node()
+    reader_of(job).node()
     wanted = [name for name in ("stdout", "stderr") if getattr(arguments, name)] or ["stdout", "stderr", "traceback"]
     if arguments.follow:
         _follow(job, wanted, quiet=arguments.json)
@@ -87,14 +88,15 @@ class _Text:
 
 
 def _text(job: JobHandle, attempt: int, wanted: list[str]) -> _Text:
-    return _Text(job._store.share, job._job.attempt(job._place, attempt), wanted)
+    reader = reader_of(job)
+    return _Text(reader.store.share, reader.job.attempt(reader.place, attempt), wanted)
 
 
 # --- once ------------------------------------------------------------------------------------------------------------
 
 
 def _show(job: JobHandle, arguments: argparse.Namespace, wanted: list[str]) -> None:
-    seen = job._look()
+    seen = reader_of(job).look()
     attempt = seen.attempt if arguments.attempt is None else arguments.attempt
     text = _text(job, attempt, wanted)
     if arguments.attempt is not None and not text.exists():
@@ -132,11 +134,11 @@ def _write(piece: bytes) -> None:
 
 def _follow(job: JobHandle, wanted: list[str], *, quiet: bool) -> None:
     """Writes what comes until the job has ended; with ``quiet`` only waits for that."""
-    clock = job._store.share.clock
+    clock = reader_of(job).store.share.clock
     attempt, text, last, pause_s = 0, None, "", _FIRST_S
     while True:
         # Order matters: what is read after the job was seen ended is all that there is.
-        seen: Sighting = job._look()
+        seen: Sighting = reader_of(job).look()
         came = False
         if seen.attempt > attempt:
             if attempt and not quiet:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue.cli._common import DONE, add_job, command_line, open_queue
 from jobqueue.cli._output import coloured, has_colours, how_long, plain, print_json, print_table, when
+from jobqueue.handle import reader_of
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
@@ -33,8 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     from jobqueue.history import attempts
 
     job = open_queue(arguments).findJob(arguments.job)
-    node, seen = job._node(), job._look()
-    story = attempts(job._store, job._job, node.node, node.place, seen)
+    reader = reader_of(job)
+    node, seen = reader.node(), reader.look()
+    story = attempts(reader.store, reader.job, node.node, node.place, seen)
     facts = _facts(job)
     if arguments.json:
         print_json({**facts, "attempts": [view._asdict() for view in story], "hierarchy": _hierarchy(job)})
@@ -51,8 +53,9 @@ def _facts(job: JobHandle) -> dict[str, Any]:
     from jobqueue.layout import job_name
     from jobqueue.options import effective_options
 
-    node, hierarchy, seen, config = job._node(), job._hierarchy(), job._look(), job._store.config
-    record = job._record(seen) or {}
+    reader = reader_of(job)
+    node, hierarchy, seen, config = reader.node(), reader.hierarchy(), reader.look(), reader.store.config
+    record = reader.record(seen) or {}
     options = effective_options(node.options, config.proc_options(node.type), config.options)
     del options["priority"]
     return {
@@ -73,19 +76,20 @@ def _facts(job: JobHandle) -> dict[str, Any]:
         "error": job.error,
         "result": record.get("result"),
         "directory": job.location,
-        "waits_for": [job_name(job._number, hierarchy.node(child).place) for child in node.children],
-        "needed_by": [job_name(job._number, hierarchy.node(parent).place) for parent in node.parents],
+        "waits_for": [job_name(reader.number, hierarchy.node(child).place) for child in node.children],
+        "needed_by": [job_name(reader.number, hierarchy.node(parent).place) for parent in node.parents],
     }
 
 
 def _hierarchy(job: JobHandle) -> dict[str, Any] | None:
-    if job._place:
+    reader = reader_of(job)
+    if reader.place:
         return None
     from jobqueue.overview import refined, top_jobs
     from jobqueue.state import summarize
 
-    summary = summarize(job._store, job._job)
-    entry = next((top for top in top_jobs(job._store) if top.entry.number == job._number), None)
+    summary = summarize(reader.store, reader.job)
+    entry = next((top for top in top_jobs(reader.store) if top.entry.number == reader.number), None)
     counts = {state.value: count for state, count in summary.counts.items()}
     if entry is None:
         # Not published yet, or deleted just now.

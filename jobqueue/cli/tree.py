@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue.cli._common import DONE, add_job, open_queue
 from jobqueue.cli._output import coloured, has_colours, number_of, plain, print_json
+from jobqueue.handle import reader_of
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
@@ -37,10 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     job = open_queue(arguments).findJob(arguments.job)
     tree = _Tree(job)
     if arguments.json:
-        print_json([tree.told(number) for number in sorted(job._with_descendants())])
+        print_json([tree.told(number) for number in sorted(reader_of(job).with_descendants())])
         return DONE
     # At once, since an unbuffered output would make a call of each line.
-    print("\n".join(tree.lines(job._node().node, collapse=not arguments.all)))
+    print("\n".join(tree.lines(reader_of(job).node().node, collapse=not arguments.all)))
     return DONE
 
 
@@ -54,10 +55,11 @@ class _Tree:
     def __init__(self, job: JobHandle) -> None:
         from jobqueue.state import scan
 
-        hierarchy = job._hierarchy()
-        self._top = job._number
+        reader = reader_of(job)
+        hierarchy = reader.hierarchy()
+        self._top = reader.number
         self._nodes: list[Node] = list(hierarchy.nodes())
-        self._states = [seen.state.value for seen in scan(job._store, job._job, hierarchy.count)]
+        self._states = [seen.state.value for seen in scan(reader.store, reader.job, hierarchy.count)]
         self._kinds = self._find_kinds()
         self._has_colours = has_colours()
 

@@ -13,7 +13,8 @@ from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, RunningToken, job_na
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
-from jobqueue.worker.settling import node_or_set_aside, settle_from_record
+from jobqueue.worker.broken import node_or_set_aside
+from jobqueue.worker.settling import settle_from_record
 
 
 class Ending(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import bisect
 from typing import NamedTuple
 
-from jobqueue.errors import JobNotFoundError, JobStateError
 from jobqueue.layout import Entry, JobLayout, Token
 from jobqueue.store import Store
+from jobqueue.worker.broken import set_aside
 
 # A listing that is older than this is made anew, so that what others submit, retry or prefer is seen.
 _REFRESH_S = 1.0
@@ -220,21 +220,3 @@ class Chooser:
         """Keeps a top-level job whose directory is broken out of everybody's way; a deleted one has no entry."""
         assert self._at is not None
         set_aside(self._store, self._at.number, "its ready/ is missing")
-
-
-def set_aside(store: Store, number: int, why: str) -> None:
-    """Moves a broken top-level job's entry to held/, if it is runnable, and says so."""
-    entry = store.index.find(number, ("runnable", "waiting"))
-    if entry is None:
-        return
-    try:
-        store.index.put(number, "held", among=("runnable", "waiting", "held"))
-    except (JobNotFoundError, JobStateError):
-        # RACE: it was deleted or cancelled since we looked.
-        return
-    store.log.error(
-        "job%d is broken (%s); it is held and the others go on. `jobqueue delete job%d` removes it.",
-        number,
-        why,
-        number,
-    )

@@ -17,7 +17,8 @@ from jobqueue.layout import JobLayout, RunningToken
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
-from jobqueue.worker.chooser import Candidate, Chooser, set_aside
+from jobqueue.worker.broken import set_aside
+from jobqueue.worker.chooser import Candidate, Chooser
 from jobqueue.worker.settling import settle_from_record
 from jobqueue.worker.tidying import ProcessState
 from jobqueue.worker.trouble import insist

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from jobqueue.errors import BrokenJobError
-from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.journal import read_record
 from jobqueue.layout import WonToken
 from jobqueue.store import Store
-from jobqueue.worker.chooser import set_aside
+from jobqueue.worker.broken import node_or_set_aside
 
 
 def settle_from_record(store: Store, worker: str, won: WonToken) -> None:
@@ -24,12 +22,3 @@ def settle_from_record(store: Store, worker: str, won: WonToken) -> None:
     # CRASH: a record that is lost was not that of a failure, for those are synced before they are committed.
     store.tokens.settle(won, worker, node, ok=record is None or bool(record["ok"]))
     store.tokens.retest(store.layout.job(won.job))
-
-
-def node_or_set_aside(store: Store, number: int, node: int) -> Node | None:
-    """A job's line in its hierarchy; where that cannot be read (any more) the top-level job is set aside."""
-    try:
-        return Hierarchy(store.share, store.layout.job(number).hierarchy).node(node)
-    except BrokenJobError as error:
-        set_aside(store, number, str(error))
-        return None

@@ -14,6 +14,8 @@ from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.runner import Seat
 from jobqueue.worker.slot import Pipes, SlotProcess, become_slot
 
+_BLOCK_BYTES = 1 << 16
+
 
 class Slot:
     """One slot; what `runjobs` shows of it are the public attributes.
@@ -98,12 +100,13 @@ class Slot:
         """What the process has said since we listened last."""
         while True:
             try:
-                block = os.read(self.status_fd, 1 << 16)
+                block = os.read(self.status_fd, _BLOCK_BYTES)
             except BlockingIOError:
                 break
-            if not block:
-                break
             self._rest += block
+            if len(block) < _BLOCK_BYTES:
+                # There is no more, or the process has ended.
+                break
         *lines, self._rest = self._rest.split(b"\n")
         return [json.loads(line) for line in lines]
 

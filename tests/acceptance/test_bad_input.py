@@ -21,6 +21,7 @@ from jobqueue.errors import (
     QueueNotFoundError,
     UnknownProcedureError,
 )
+from jobqueue.handle import reader_of
 from tests.support import snapshot
 
 _KINDS = "blender, code, command, dumpenv, ffmpeg, maya, noop, note, povray, python, renderrib"
@@ -217,7 +218,7 @@ _MISTAKES: list[tuple[str, Call, type[Exception], str]] = [
        "{dir}: there is no job1; it may have been deleted, `jobqueue list` shows what there is")
       for name, call in (
           ("findJob", lambda w: w.queue.findJob("job1")),
-          ("label", lambda w: jobqueue.JobHandle(w.gone._store, 1, None, "").label),
+          ("label", lambda w: jobqueue.JobHandle(reader_of(w.gone).store, 1, None, "").label),
           ("setError", lambda w: w.gone.setError()), ("retry", lambda w: w.gone.retry()),
       )],
     *[(f"{name} of a deleted job", call, JobNotFoundError, "{dir}: there is no job1 in the queue")

@@ -25,8 +25,9 @@ procedures
 store
 registry state streams
 attempt submit control history overview
-worker worker.trouble worker.tidying worker.chooser worker.settling worker.guard worker.inbox worker.runner
-worker.aftermath worker.inprocess worker.slot worker.slots worker.supervisor
+worker worker.trouble worker.tidying worker.broken worker.chooser worker.settling worker.guard worker.inbox
+worker.runner worker.aftermath worker.inprocess worker.slot worker.slots worker.supervisor
+reader
 handle
 job
 queue

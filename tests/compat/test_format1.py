@@ -14,6 +14,7 @@ import pytest
 
 import jobqueue
 from jobqueue.errors import JobStateError
+from jobqueue.handle import reader_of
 from jobqueue.history import attempts
 from jobqueue.overview import QueueState, top_jobs
 from jobqueue.waiting import Outcome, look
@@ -102,7 +103,7 @@ def test_jobs_that_needed_several_attempts_are_read(queue: jobqueue.JobQueue) ->
     assert queue._store
     stories = {}
     for node, job in enumerate(root.listSubJobs()):
-        story = attempts(queue._store, root._job, node, job._place, job._look())
+        story = attempts(queue._store, reader_of(root).job, node, reader_of(job).place, reader_of(job).look())
         stories[job.label] = [(view.state, view.reason) for view in story]
     assert stories == {
         "failed once": [("failed", "RuntimeError: out of paint"), ("finished", None)],
@@ -143,7 +144,7 @@ def test_a_stalled_hierarchy_is_read(queue: jobqueue.JobQueue) -> None:
 def test_times_and_names_are_read(queue: jobqueue.JobQueue) -> None:
     root = queue.findJob("job3")
     (failed, _) = root.listSubJobs()[0].listSubJobs()
-    assert root._hierarchy().submitter == "artist@farm1"
+    assert reader_of(root).hierarchy().submitter == "artist@farm1"
     assert failed.startTime is not None
     assert failed.endTime is not None
     assert _BEGAN < root.submitTime < failed.startTime < failed.endTime < _BEGAN + 10_000
@@ -181,7 +182,7 @@ def test_a_held_hierarchy_is_read_with_its_options(queue: jobqueue.JobQueue) -> 
     }
     left, right = root.listSubJobs()
     assert left.listSubJobs() == right.listSubJobs()
-    assert left.listSubJobs()[0]._node().options == {"maxAttempts": 7}
+    assert reader_of(left.listSubJobs()[0]).node().options == {"maxAttempts": 7}
     assert queue._store
     assert queue._store.config.proc_options("command") == {"timeout": 3600}
     assert queue._store.config.use_sym_links

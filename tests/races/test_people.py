@@ -111,7 +111,17 @@ def test_nothing_is_left_of_a_cancelled_hierarchy_while_a_sub_job_of_it_fails(st
     stage.submit_fan(1)
     won = stage.win(stage.worker("a"), 0, ok=False)
     parts: list[Part] = [_settle("a", won), lambda store: control.cancel(store, 1)]
-    stage.try_all(_play(parts, _ends_as(["failed", "cancelled"], ["cancelled", "cancelled"])))
+    stage.try_all(_play(parts, _ends_as(["cancelled", "cancelled"])))
+
+
+def test_nothing_is_left_of_a_cancelled_hierarchy_while_a_worker_fails_a_job_of_it(stage: Stage) -> None:
+    stage.submit_fan(1)
+    running = stage.claim(stage.worker("a"), 0)
+    parts: list[Part] = [
+        lambda store: store.tokens.fail_running(running, "a", 0, 0),
+        lambda store: control.cancel(store, 1),
+    ]
+    stage.try_all(_play(parts, _ends_as(["cancelled", "cancelled"])))
 
 
 def test_nothing_is_left_of_a_cancelled_hierarchy_while_a_job_of_it_is_given_back(stage: Stage) -> None:

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import jobqueue
 from jobqueue.errors import JobStateError
+from jobqueue.handle import reader_of
 from jobqueue.state import scan
 from jobqueue.worker import inprocess
 from jobqueue.worker.inbox import Inbox
@@ -103,7 +104,7 @@ class QueueMachine(RuleBasedStateMachine):
         handle = root.activate()
         assert handle.number == max(self.model.roots, default=0) + 1
         # The order that the queue has found, and the edges that it has dropped, are tests of their own.
-        nodes = list(handle._hierarchy().nodes())
+        nodes = list(reader_of(handle).hierarchy().nodes())
         found = [ModelJob(list(node.children), int(node.params["fails"])) for node in nodes]
         self.model.roots[handle.number] = ModelRoot(handle.number, found, priority)
         # A handle holds no state, so the model may be compared by way of any queue object.
@@ -301,7 +302,7 @@ class QueueMachine(RuleBasedStateMachine):
         handles = self.queues[len(steps.ran) % 3].listJobs()
         assert [handle.number for handle in handles] == [root.number for root in listed]
         for handle, root in zip(handles, listed, strict=True):
-            seen = scan(handle._store, handle._job, len(root.jobs))
+            seen = scan(reader_of(handle).store, reader_of(handle).job, len(root.jobs))
             assert [sighting.state.value for sighting in seen] == root.states, handle
             assert [sighting.attempt for sighting in seen] == [job.attempts for job in root.jobs], handle
             assert handle.hasError(recursive=True) is any(state in ("failed", "cancelled") for state in root.states)

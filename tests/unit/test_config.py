@@ -40,13 +40,11 @@ def test_settings_and_options_stand_under_main() -> None:
 
 
 def test_a_procedures_section_holds_its_options_and_its_default_parameters() -> None:
-    config = _config(
-        "[blender proc]\ntimeout = 3600\nThreads = 4\n[ own.module:Class   proc]\nlabel = x\n[notes]\nany = thing\n"
-    )
+    config = _config("[blender proc]\ntimeout = 3600\nThreads = 4\n[ own.module:Class   proc]\nlabel = x\n")
     assert config.proc_options("blender") == {"timeout": 3600}
     assert config.proc_params("blender") == {"Threads": 4}
     assert config.proc_params("own.module:Class") == {"label": "x"}
-    for other in (None, "", "notes", "maya"):
+    for other in (None, "", "maya"):
         assert (config.proc_options(other), config.proc_params(other)) == ({}, {})
 
 
@@ -85,6 +83,12 @@ def test_another_format_version_is_left_alone(version: str) -> None:
 )
 def test_a_file_that_is_no_configuration_is_called_so(text: str) -> None:
     assert _complaint(text).startswith("this is no configuration file: ")
+
+
+def test_a_section_that_is_no_procedures_is_an_error_that_says_how_it_is_written() -> None:
+    assert _complaint("[main]\nformatVersion = 1\n[blender]\nthreads = 4\n") == (
+        "there is no section [blender]; settings stand under [main], those of a procedure under [blender proc]"
+    )
 
 
 def test_an_unknown_setting_is_an_error_that_names_the_known_ones() -> None:

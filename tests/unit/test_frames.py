@@ -99,3 +99,9 @@ def test_chunks_hold_all_frames_in_order_and_only_the_last_is_shorter(frames: li
 def test_a_chunk_that_holds_nothing_is_an_error(size: int) -> None:
     with pytest.raises(FrameRangeError, match=rf"^a chunk of {size} frames holds nothing; use 1 or more$"):
         chunks([1, 2], size)
+
+
+@pytest.mark.parametrize("frames", ["1-99999999999", (1, 10**30), range(10**8), "5,1-20000000x1"])
+def test_a_range_of_more_frames_than_anybody_means_is_an_error_at_once(frames: Any) -> None:
+    with pytest.raises(FrameRangeError, match="holds more than 10,000,000 frames"):
+        parse_frames(frames)

@@ -12,7 +12,8 @@ import pytest
 
 from jobqueue import control
 from jobqueue.store import Store
-from jobqueue.worker.chooser import Chooser, set_aside
+from jobqueue.worker.broken import set_aside
+from jobqueue.worker.chooser import Chooser
 from tests.soundness import assert_sound
 from tests.support_share import Call, QuickShare
 from tests.support_worker import worker_on

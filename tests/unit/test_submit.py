@@ -12,6 +12,7 @@ import pytest
 
 import jobqueue
 from jobqueue.errors import DependencyError, JobStateError
+from jobqueue.handle import reader_of
 from jobqueue.layout import Token, latch_entry
 from jobqueue.store import Store
 from tests.soundness import assert_sound
@@ -162,7 +163,7 @@ def test_the_priority_is_the_roots_own_else_its_procedures_else_the_queues(
 
 def _places(queue: jobqueue.JobQueue) -> list[str]:
     handle = queue.listJobs()[0]
-    return [node.place for node in handle._hierarchy().nodes()]
+    return [node.place for node in reader_of(handle).hierarchy().nodes()]
 
 
 def test_directories_are_nested_as_the_jobs_are_and_flat_below_a_depth_of_eight(queue: jobqueue.JobQueue) -> None:

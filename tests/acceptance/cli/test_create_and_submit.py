@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jobqueue import JobQueue
+from jobqueue.handle import reader_of
 from jobqueue.hierarchy import Node
 from jobqueue.layout import Entry
 from jobqueue.store import Store
@@ -18,7 +19,7 @@ from tests.support import run_jobqueue, snapshot
 
 def nodes(queue_dir: Path, number: int = 1) -> list[Node]:
     """What the jobs of a hierarchy are to do."""
-    return list(JobQueue(str(queue_dir)).findJob(f"job{number}")._hierarchy().nodes())
+    return list(reader_of(JobQueue(str(queue_dir)).findJob(f"job{number}")).hierarchy().nodes())
 
 
 def entry(queue_dir: Path, number: int = 1) -> Entry:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jobqueue import JobQueue, overview
+from jobqueue.handle import reader_of
 from jobqueue.overview import QueueState, top_jobs
 from jobqueue.registry import owed
 from jobqueue.share import Share
@@ -60,7 +61,9 @@ def test_every_state_on_the_way_of_a_job(cli: Cli, hand: Hand) -> None:
     assert states(cli) == {"job1": "running"}
     won = hand.commit(running)
     assert states(cli) == {"job1": "waiting"}
-    hand.store.tokens.settle(won, hand.worker, JobQueue(hand.store.layout.dir).findJob("job1")._node(), ok=False)
+    hand.store.tokens.settle(
+        won, hand.worker, reader_of(JobQueue(hand.store.layout.dir).findJob("job1")).node(), ok=False
+    )
     assert states(cli) == {"job1": "stalled"}
     cli.good("hold", "job1")
     assert states(cli) == {"job1": "held"}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue import JobQueue
+from jobqueue.handle import reader_of
 from jobqueue.layout import RunningToken
 from tests.acceptance.cli.conftest import Cli, Hand
 from tests.support import run_jobqueue
@@ -101,7 +102,7 @@ class Writer:
 
     def __init__(self, hand: Hand, queue: JobQueue) -> None:
         self._hand = hand
-        self._node = queue.findJob("job1")._node()
+        self._node = reader_of(queue.findJob("job1")).node()
         self._running: RunningToken | None = None
 
     def begin(self) -> None:

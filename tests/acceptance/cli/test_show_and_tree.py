@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jobqueue import Job, JobQueue
+from jobqueue.handle import reader_of
 from jobqueue.journal import Journal
 from tests.acceptance.cli.conftest import Cli, Hand
 
@@ -88,7 +89,7 @@ def test_the_json_of_show(cli: Cli, failed_job: str, queue_dir: Path, queue: Job
         "job": "job1/job1", "label": "frame 2", "state": "failed", "type": "code",
         "parameters": {"text": "raise RuntimeError('no licence')", "label": "frame 2"},
         "options": {"maxAttempts": 3, "timeout": None}, "submitted": job.submitTime,
-        "submitter": job._hierarchy().submitter, "attempt": 1, "worker": job.worker, "began": job.startTime,
+        "submitter": reader_of(job).hierarchy().submitter, "attempt": 1, "worker": job.worker, "began": job.startTime,
         "ended": job.endTime, "progress": 0.0, "status": "", "error": "RuntimeError: no licence", "result": None,
         "directory": f"{queue_dir}/job1/job1", "waits_for": [], "needed_by": ["job1"], "hierarchy": None,
     }  # fmt: skip
@@ -172,7 +173,7 @@ def test_a_result_whose_record_is_lost(cli: Cli, hand: Hand, queue: JobQueue) ->
     cli.good("submit", "--", "true")
     won = hand.commit(hand.claim(1))
     assert attempts(cli) == [(1, "running", None)]
-    hand.store.tokens.settle(won, hand.worker, queue.findJob("job1")._node(), ok=True)
+    hand.store.tokens.settle(won, hand.worker, reader_of(queue.findJob("job1")).node(), ok=True)
     assert attempts(cli) == [(1, "finished", "record lost")]
 
 

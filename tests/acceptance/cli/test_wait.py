@@ -9,6 +9,7 @@ import pytest
 
 from jobqueue import JobQueue, waiting
 from jobqueue.clock import Clock
+from jobqueue.handle import reader_of
 from jobqueue.layout import JobLayout
 from jobqueue.state import Sighting, scan
 from jobqueue.store import Store
@@ -244,7 +245,7 @@ def test_a_terminal_shows_a_bar(
 def test_a_job_that_runs_is_waited_for(cli: Cli, hand: Hand, at_each_pause: Pauses) -> None:
     cli.good("submit", "--", "true")
     running = hand.claim(1)
-    node = JobQueue(hand.store.layout.dir).findJob("job1")._node()
+    node = reader_of(JobQueue(hand.store.layout.dir).findJob("job1")).node()
     at_each_pause(lambda: hand.store.tokens.settle(hand.commit(running), hand.worker, node, ok=True))
     assert cli("wait", "job1").err.splitlines() == [
         "0 of 1 job finished, 1 running",

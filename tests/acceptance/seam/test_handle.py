@@ -11,6 +11,7 @@ import pytest
 
 import jobqueue
 from jobqueue.errors import JobNotFoundError, JobStateError
+from jobqueue.handle import reader_of
 from tests.support import Gate, run_next_elsewhere, start_runjobs, wait_until
 
 Submit = Callable[..., jobqueue.JobHandle]
@@ -221,7 +222,7 @@ def test_every_question_about_a_deleted_job_is_answered_with_one_error(
     job = root.activate()
     (child,) = job.listSubJobs()
     jobqueue.JobQueue(str(queue_dir)).deleteJobs(job)
-    fresh = jobqueue.JobHandle(job._store, 1, None, "")
+    fresh = jobqueue.JobHandle(reader_of(job).store, 1, None, "")
     for handle in (job, child, fresh):
         for question in (
             "label", "submitTime", "startTime", "endTime", "progress", "statusLine", "result", "state", "error",

@@ -11,6 +11,7 @@ import pytest
 
 import jobqueue
 from jobqueue.errors import JobQueueError
+from jobqueue.handle import reader_of
 from jobqueue.hierarchy import Hierarchy
 from tests.support import start_runjobs
 
@@ -18,7 +19,7 @@ RunAll = Callable[[], int]
 
 
 def _stored(job: jobqueue.JobHandle) -> dict[str, Any]:
-    return Hierarchy(job._store.share, job.procDefFile).node(0).options
+    return Hierarchy(reader_of(job).store.share, job.procDefFile).node(0).options
 
 
 def test_options_are_none_before_they_are_set(queue: jobqueue.JobQueue) -> None:

@@ -319,3 +319,18 @@ def test_a_worker_whose_slots_all_end_at_once_gives_up_and_says_so(q: Queue, sta
     assert worker.ends() == 1
     assert worker.says("5 slots in a row ended")
     assert q.workers() == []
+
+
+def test_of_a_job_that_died_the_handle_still_knows_when_it_began_and_how_far_it_came(q: Queue, start: START) -> None:
+    text = (
+        "import os, signal, time\n"
+        "proc.setProgress(40)\n"
+        "proc.setStatusLine('frame 4 of 10')\n"
+        "while not os.path.exists('status.json'): time.sleep(0.01)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (job,) = q.submit(text, options={"maxAttempts": 1}).listSubJobs()
+    assert start("--slots", "1", "--exit-when-empty").ends() == 0
+    assert job.hasError()
+    assert job.submitTime < (job.startTime or 0) < (job.endTime or 0)
+    assert job.progress == 40

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from jobqueue.handle import reader_of
 from tests.acceptance.worker.driver import Gate, Queue, Worker, end_processes, lines, until
 from tests.soundness import assert_sound
 
@@ -110,7 +111,7 @@ def test_wherever_one_call_fails_no_job_is_blamed_and_all_are_done_in_the_end(
         where = f"{call} {nth}: {tried.worker.log_text()}"
         assert [job.result for job in handle.listSubJobs()] == [1, 2], where
         assert handle.isFinished(), where
-        charged = [q.charged(handle._number, node) for node in range(3)]
+        charged = [q.charged(reader_of(handle).number, node) for node in range(3)]
         assert charged == [0, 0, 0], where
         assert (Path(handle.listSubJobs()[0].runningDir or "") / "stdout").read_text() == "printed\n", where
         assert_sound(q.dir)
