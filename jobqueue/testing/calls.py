@@ -138,6 +138,8 @@ class ModelCalls:
         self._fds: dict[int, _Open] = {}
         self._next_fd = _FIRST_FD
         self._locked: list[File] = []
+        # The call that is under way, while others go on.
+        self._pending: Callable[[], object] | None = None
 
     # --- how calls are answered ----------------------------------------------------------------------------------
 
@@ -162,14 +164,17 @@ class ModelCalls:
     def _call(self, call: ModelCall, do: Callable[[], T]) -> T:
         if self.is_dead:
             raise ProcessEnded
+        self._pending = do
         fault = self.watcher.before(self, call)
         server = self.server
         while (left_s := server.down_until - server.clock.monotonic()) > 0:
             # A hard mount waits until it is answered, however long that takes.
             server.clock.sleep(left_s)
-        if self.is_dead:
-            raise ProcessEnded
-        server.execute_late()
+            if self.is_dead:
+                raise ProcessEnded
+        self._pending = None
+        if server.has_late:
+            server.execute_late()
         try:
             answer = do() if fault is None else self._misanswer(fault, call, do)
         except OSError as error:
@@ -194,9 +199,19 @@ class ModelCalls:
         if type(answer) is int and answer in self._fds:
             self._close(answer)
 
-    def die(self, *, with_host: bool = False) -> None:
-        """Ends the process: its files are closed and its locks are free, unless its host has died with it."""
+    def die(self, *, last_call_s: float | None = None, with_host: bool = False) -> None:
+        """Ends the process.
+
+        Args:
+            last_call_s: so much later the call is executed that was under way; ``None``: never.
+            with_host: its host has died, too; else its files are closed and its locks are free.
+        """
+        if self.is_dead:
+            return
         self.is_dead = True
+        if self._pending is not None and last_call_s is not None:
+            do = self._pending
+            self.server.later(last_call_s, lambda: self._forget(do()))
         if with_host:
             self._fds.clear()
             return
