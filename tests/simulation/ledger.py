@@ -147,7 +147,7 @@ class Ledger:
             return
         if self.entries.get(before.number) != before or after.moves != before.moves + 1:
             self._violate(f"an entry of which there is another one was moved: {change}")
-        if before.folder == "done":
+        if before.folder == "done" != after.folder:
             self._violate(f"a job that was done is not done any more: {change}")
         self.entries[after.number] = after
 

@@ -88,6 +88,8 @@ class SimSlot(Slot):
         host = self._supervisor.calls[0].host
         name = f"{self._supervisor.name}.{self.number}"
         self.actor = self.world.add(name, lambda: self._live(), is_service=True)
+        # The end of a child is a signal to its parent.
+        self.actor.on_end = lambda: self.world.wake(self._supervisor)
         share = self.world.share(host, self.actor)
         own = Store(store.layout.dir, share, log=self.world.log)
         # Not its own process: signals, umask and standard streams are those of the test.
@@ -121,7 +123,6 @@ class SimSlot(Slot):
             self.world.note(f"{self.actor.name} is killed: {why}")
             self.exit_code = -9
             self.actor.end(last_call_s=last_call_s)
-            self.world.wake(self._supervisor)
 
     def signal_group(self, number: int) -> bool:
         assert self.actor is not None

@@ -60,6 +60,7 @@ class Actor:
         calls: the system calls of its process; none before it has a share.
         is_over: it has ended, or is dead.
         is_service: nobody waits for its end.
+        on_end: is told when it is killed.
     """
 
     def __init__(self, world: World, name: str, act: Callable[[], Any], *, is_service: bool) -> None:
@@ -70,9 +71,10 @@ class Actor:
         self.is_over = False
         self.is_service = is_service
         self.is_asleep = False
+        self.on_end: Callable[[], None] | None = None
         self._world = world
         self._act = act
-        self.coroutine = greenlet.greenlet(self._run)
+        self.coroutine = greenlet.greenlet(self._run, world.hub)
 
     def _run(self) -> None:
         try:
@@ -92,8 +94,15 @@ class Actor:
         self.is_over = True
         for calls in self.calls:
             calls.die(last_call_s=last_call_s, with_host=with_host)
-        if not self.coroutine.dead and self.coroutine is not greenlet.getcurrent():
+        killer = greenlet.getcurrent()
+        # One that has not begun has nothing to leave.
+        if self.coroutine and self.coroutine is not killer:
+            before, self._world.current = self._world.current, self
+            self.coroutine.parent = killer
             self.coroutine.throw(ProcessEnded)
+            self._world.current = before
+        if self.on_end is not None:
+            self.on_end()
 
 
 class HostClock(Clock):
@@ -188,7 +197,7 @@ class World(Watcher):
         self.server = ModelServer(self.clock, self.chance, kind)
         self.hosts: dict[str, ModelHost] = {}
         self.log: Any = Log(self)
-        self._hub = greenlet.getcurrent()
+        self.hub = greenlet.getcurrent()
         # The hosts of what is set up and looked at from outside.
         self._nobody = ModelHost(self.server, "nobody")
 
@@ -226,7 +235,7 @@ class World(Watcher):
         if actor is None:
             return None
         if call.name not in _QUIET:
-            self._hub.switch()
+            self.hub.switch()
             if calls.is_dead:
                 raise ProcessEnded
             self.time += CALL_S
@@ -253,7 +262,7 @@ class World(Watcher):
             raise ProcessEnded
         actor.wake_at = when
         actor.is_asleep = True
-        self._hub.switch()
+        self.hub.switch()
         actor.is_asleep = False
 
     def wake(self, actor: Actor) -> None:
