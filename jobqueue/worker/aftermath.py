@@ -56,13 +56,13 @@ class Aftermath:
         self._new_slot = new_slot
         self._journal_slot = SUPERVISOR_SLOT
 
-    def clear(self, slots: Collection[int], ending: Ending, spool: Spool) -> None:
+    def clear(self, slots: Collection[int], ending: Ending, spool: Spool | None) -> None:
         """Does for a reaped slot what it can no longer do; may be repeated.
 
         Args:
             slots: its number, and those of the journals that it was given.
             ending: why it ended.
-            spool: what its last attempt printed.
+            spool: what its last attempt printed; ``None``: nothing, or it was copied before.
 
         Raises:
             OSError: the share is in trouble; nothing is lost, call again.
@@ -82,10 +82,10 @@ class Aftermath:
             if won.slot in slots:
                 settle_from_record(self._store, self._worker, won)
 
-    def _end(self, token: RunningToken, ending: Ending, spool: Spool) -> None:
+    def _end(self, token: RunningToken, ending: Ending, spool: Spool | None) -> None:
         node = node_or_set_aside(self._store, token.job, token.node)
         name = job_name(token.job, node.place) if node else f"job {token.node} of job{token.job}"
-        if node is not None:
+        if node is not None and spool is not None:
             # Without its directory the attempt has not begun, and what lies in the spool is an earlier one's.
             with suppress(FileNotFoundError):
                 spool.copy(self._store.share, self._attempt(token, node), after_crash=True)

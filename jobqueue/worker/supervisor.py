@@ -36,6 +36,8 @@ _CHORES_S = 0.1
 # So many slots in a row that end before they have run anything mean that none ever will.
 _MAX_BARREN = 5
 _AFRESH_EVERY = 10
+# At every so manieth beat it is looked for what reaches the share after its slot was buried.
+_LATE_EVERY = 4
 # The signals that ask a worker to end.
 _POLITE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -99,6 +101,8 @@ class Supervisor:
         self._polls = 0
         self._empty_polls = 0
         self._next_slot = 0
+        self._beats = 0
+        self._buried: set[int] = set()
         self._poll_at = self._beat_at = self._tick_at = self._chores_at = float("-inf")
         self._guard = Guard()
         self._registration = Registration(store, name, settings.slots)
@@ -156,7 +160,7 @@ class Supervisor:
         try:
             self._beat(now)
             self._poll(now)
-        except OSError as error:
+        except (OSError, JobQueueError) as error:
             self._trouble(error)
         for slot in list(self.slots):
             self._watch(slot, now)
@@ -269,6 +273,7 @@ class Supervisor:
                 slot.clear_at = now + _AGAIN_S
                 return
             slot.close()
+            self._buried |= slot.numbers
             if slot.current is not None and ending.action in ("died", "timeout", "fail"):
                 self.failed += 1
             self._barren = 0 if slot.has_worked else self._barren + 1
@@ -407,6 +412,18 @@ class Supervisor:
             for request in requests:
                 self._obey(request, tokens)
         self._inbox.remove_deleted()
+        self._beats += 1
+        if self._buried and self._beats % _LATE_EVERY == 0:
+            self._clear_late()
+
+    def _clear_late(self) -> None:
+        """Gives back what slots have claimed, and settles what they have committed, after we had cleared up.
+
+        RACE: the last call of a process that was killed may reach the server much later. Then a token lies under the
+        number of a slot that is gone, and nobody else may touch it.
+        """
+        ending = Ending("stop", "its process had ended before it was claimed")
+        self._aftermath.clear(self._buried, ending, None)
 
     def _obey(self, request: Request, tokens: list[RunningToken]) -> None:
         meant = {token.slot for token in tokens if request.means(token.job, token.node)}

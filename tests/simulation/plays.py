@@ -16,6 +16,7 @@ from jobqueue.share import Share
 from jobqueue.store import Store
 from jobqueue.testing.anomalies import REPEATED, Anomalies, Fault, Locks
 from jobqueue.testing.calls import ModelCall, ModelCalls
+from jobqueue.testing.host import ModelHost
 from tests.simulation.ledger import Ledger
 from tests.simulation.processes import QUEUE, on_stage, start_worker
 from tests.simulation.world import Actor, Director, Event, Violation, World
@@ -95,15 +96,16 @@ class Person:
 
     def __init__(self, play: Play, chance: random.Random) -> None:
         self._play = play
-        self._chance = chance
+        self.chance = chance
         self._queue: jobqueue.JobQueue
+        self.unfinished: tuple[str, int] | None = None
 
     def live(self, share: Share) -> None:
         """Does a few things."""
         self._queue = attached(self._play.stage, share)
-        for _ in range(self._chance.randint(1, 3)):
-            share.clock.sleep(self._chance.choice((0.0, 0.01, 0.5, 5.0)))
-            action = self._chance.choices(
+        for _ in range(self.chance.randint(1, 3)):
+            share.clock.sleep(self.chance.choice((0.0, 0.01, 0.5, 5.0)))
+            action = self.chance.choices(
                 [self._submit, self._hold, self._cancel, self._retry, self._prefer, self._delete, self._fail, self._look],
                 [6, 2, 1, 3, 1, 1, 2, 1],
             )[0]
@@ -125,7 +127,7 @@ class Person:
         return False
 
     def _submit(self) -> None:
-        root = self._chance.choice(_SHAPES)(self._queue, self._chance)
+        root = self.chance.choice(_SHAPES)(self._queue, self.chance)
         for _ in range(_TRIES * 4):
             try:
                 number = root.activate().number
@@ -141,40 +143,55 @@ class Person:
         numbers = sorted(self._play.ledger.entries)
         found: list[jobqueue.JobHandle] = []
         if numbers:
-            name = f"job{self._chance.choice(numbers)}"
+            name = f"job{self.chance.choice(numbers)}"
             self._insist(lambda: found.append(self._queue.findJob(name)))
         return found[0] if found else None
 
     def _hold(self) -> None:
         if (job := self._job()) and self._insist(job.hold):
-            self._play.stage.sleep(self._chance.choice((0.01, 1.0)))
+            self._play.stage.sleep(self.chance.choice((0.01, 1.0)))
             # What stays held is not run, and then the play would show nothing.
             while not self._insist(job.release) and job.number in self._play.ledger.entries:
                 if self._play.ledger.entries[job.number].folder != "held":
                     break
 
     def _cancel(self) -> None:
-        if job := self._job():
-            self._insist(job.cancel)
+        self._do_whole("cancel")
 
     def _retry(self) -> None:
+        self._do_whole("retry")
+
+    def _delete(self) -> None:
+        self._do_whole("delete")
+
+    def _do_whole(self, action: str) -> None:
+        """Something that leaves a job half done if he dies in the middle."""
         if job := self._job():
-            self._insist(job.retry)
+            self.unfinished = action, job.number
+            self._do(action, job)
+            self.unfinished = None
+
+    def _do(self, action: str, job: jobqueue.JobHandle) -> None:
+        acts = {"cancel": job.cancel, "retry": job.retry, "delete": lambda: self._queue.deleteJobs(job)}
+        for _ in range(_TRIES):
+            if self._insist(acts[action]):
+                break
+
+    def finish(self, share: Share, action: str, number: int) -> None:
+        """Does what another one has died of."""
+        self._queue = attached(self._play.stage, share)
+        self._do(action, jobqueue.JobHandle(self._queue._store_or_raise(), number, None, ""))
 
     def _prefer(self) -> None:
         if job := self._job():
-            priority = self._chance.choice((-1, 0, 7))
+            priority = self.chance.choice((-1, 0, 7))
             self._insist(lambda: job.setPriority(priority))
-
-    def _delete(self) -> None:
-        if job := self._job():
-            self._insist(lambda: self._queue.deleteJobs(job))
 
     def _fail(self) -> None:
         if job := self._job():
             below: list[jobqueue.JobHandle] = []
             self._insist(lambda: below.extend(job.listSubJobs()))
-            target = self._chance.choice([job, *below])
+            target = self.chance.choice([job, *below])
             self._insist(target.setError)
 
     def _look(self) -> None:
@@ -232,7 +249,7 @@ class ByChance(Director):
 
     def __init__(self, troubles: Troubles, chance: random.Random) -> None:
         self._troubles = troubles
-        self._chance = chance
+        self.chance = chance
         self._lost: set[ModelCalls] = set()
         kinds = [self._kill] * troubles.kills + [self._suspend] * troubles.suspends
         kinds += [self._outage] * troubles.outages + [self._jump] * troubles.jumps
@@ -244,9 +261,9 @@ class ByChance(Director):
         self.is_healed = False
 
     def choose(self, world: World, ready: list[Actor]) -> Actor:
-        if self._chance.random() < self._troubles.stickiness and world.last in ready:
+        if self.chance.random() < self._troubles.stickiness and world.last in ready:
             return world.last  # type: ignore[return-value]
-        return self._chance.choice(ready)
+        return self.chance.choice(ready)
 
     def fault(self, world: World, calls: ModelCalls, call: ModelCall) -> Fault | None:
         if calls in self._lost:
@@ -269,35 +286,35 @@ class ByChance(Director):
 
     def _victim(self, world: World) -> Actor | None:
         alive = [actor for actor in world.actors if not actor.is_over]
-        return self._chance.choice(alive) if alive else None
+        return self.chance.choice(alive) if alive else None
 
     def _kill(self, world: World) -> None:
         victim = self._victim(world)
         # A whole worker's death is for a sweeper.
         if victim is None or (victim.is_service and "." not in victim.name):
             return
-        last_call_s = self._chance.choice((None, 0.0, 0.01, 1.0, 30.0))
+        last_call_s = self.chance.choice((None, 0.0, 0.01, 1.0, 30.0))
         words = "lost" if last_call_s is None else f"executed {last_call_s:g} s later"
         world.note(f"{victim.name} dies; its last call is {words}")
         victim.end(last_call_s=last_call_s)
 
     def _suspend(self, world: World) -> None:
         if victim := self._victim(world):
-            seconds = self._chance.choice((0.1, 3.0, 20.0, 300.0))
+            seconds = self.chance.choice((0.1, 3.0, 20.0, 300.0))
             world.note(f"{victim.name} is stopped for {seconds:g} s")
             world.suspend(victim, seconds)
 
     def _outage(self, world: World) -> None:
-        seconds = self._chance.choice((0.1, 3.0, 20.0, 180.0))
+        seconds = self.chance.choice((0.1, 3.0, 20.0, 180.0))
         world.note(f"the server is away for {seconds:g} s; some answers are lost")
         world.server.down_until = world.time + seconds
         for actor in world.actors:
-            if self._chance.random() < 0.5:
+            if self.chance.random() < 0.5:
                 self._lost.update(actor.calls)
 
     def _jump(self, world: World) -> None:
-        host = self._chance.choice(list(world.hosts.values()))
-        host.clock_offset_s += self._chance.choice((-3600.0, 3600.0))
+        host = self.chance.choice(list(world.hosts.values()))
+        host.clock_offset_s += self.chance.choice((-3600.0, 3600.0))
         world.note(f"the clock of {host.name} jumps to {host.clock_offset_s:+g} s")
 
 
@@ -360,8 +377,17 @@ class Play:
             person = Person(self, random.Random(chance.getrandbits(32)))
             self._add_person(f"p{number}", person, chance.choice(hosts))
 
-    def _add_person(self, name: str, person: Person, host: object) -> None:
-        actor = self.stage.add(name, lambda: person.live(self.stage.share(host, actor)))  # type: ignore[arg-type]
+    def _add_person(self, name: str, person: Person, host: ModelHost) -> None:
+        stage = self.stage
+        actor = stage.add(name, lambda: person.live(stage.share(host, actor)))
+
+        def end() -> None:
+            if person.unfinished is not None:
+                action, number = person.unfinished
+                another = Person(self, person.chance)
+                heir = stage.add(f"{name}'", lambda: another.finish(stage.share(host, heir), action, number))
+
+        actor.on_end = end
 
     def _is_over(self) -> bool:
         if any(not actor.is_service for actor in self.stage.actors) or self.stage.server.has_late:
