@@ -291,7 +291,7 @@ class ByChance(Director):
     def _kill(self, world: World) -> None:
         victim = self._victim(world)
         # A whole worker's death is for a sweeper.
-        if victim is None or (victim.is_service and "." not in victim.name):
+        if victim is None or (victim.is_service and "." not in victim.name) or victim.name.endswith("'"):
             return
         last_call_s = self.chance.choice((None, 0.0, 0.01, 1.0, 30.0))
         words = "lost" if last_call_s is None else f"executed {last_call_s:g} s later"
@@ -390,7 +390,7 @@ class Play:
         actor.on_end = end
 
     def _is_over(self) -> bool:
-        if any(not actor.is_service for actor in self.stage.actors) or self.stage.server.has_late:
+        if any(not (actor.is_service and actor.is_asleep) for actor in self.stage.actors) or self.stage.server.has_late:
             return False
         return self.ledger.has_come_to_rest()
 

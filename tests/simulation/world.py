@@ -60,6 +60,7 @@ class Actor:
         calls: the system calls of its process; none before it has a share.
         is_over: it has ended, or is dead.
         is_service: nobody waits for its end.
+        is_asleep: it has nothing to do before its time, or before it is woken.
         on_end: is told when it is killed.
     """
 
@@ -177,6 +178,7 @@ class World(Watcher):
 
     Attributes:
         time: seconds since the beginning.
+        clock: that of the world, and of the server.
         steps: calls that were made so far.
         timeline: what has happened.
         last: who acted last.
@@ -250,10 +252,10 @@ class World(Watcher):
         self.timeline.append(Event(self.time, self.current.name if self.current else "", None, words))
 
     def sleep(self, seconds: float) -> None:
-        self.wait_until(self.time + seconds)
+        self.wait_until(self.time + seconds, is_idle=False)
 
-    def wait_until(self, when: float) -> None:
-        """The current actor waits for a time, or to be woken."""
+    def wait_until(self, when: float, *, is_idle: bool = True) -> None:
+        """The current actor waits for a time, or to be woken; ``is_idle`` where it has nothing to do till then."""
         actor = self.current
         if actor is None:
             self.time = max(self.time, when)
@@ -261,7 +263,7 @@ class World(Watcher):
         if actor.is_over:
             raise ProcessEnded
         actor.wake_at = when
-        actor.is_asleep = True
+        actor.is_asleep = is_idle
         self.hub.switch()
         actor.is_asleep = False
 
