@@ -7,7 +7,7 @@ import sys
 import time
 from multiprocessing import Pool
 
-from tests.simulation.plays import Play, story
+from tests.simulation.plays import Play
 from tests.simulation.world import Violation
 
 _BLOCK = 25
@@ -46,9 +46,9 @@ def _show(seed: int) -> int:
     try:
         play.run()
     except Violation:
-        print(story(play))
+        print(play.story())
         raise
-    print(story(play))
+    print(play.story())
     return 0
 
 

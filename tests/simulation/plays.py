@@ -1,205 +1,16 @@
-"""A play by chance: hosts, workers, people and hierarchies, and what befalls them, all from one seed."""
+"""Plays by chance: hosts, workers, people, hierarchies, and what befalls them, all from one seed."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import NamedTuple
 
-import jobqueue
-from jobqueue import queue as queue_module
-from jobqueue.config import config_text
-from jobqueue.errors import JobQueueError
-from jobqueue.job import Job
-from jobqueue.layout import QueueLayout
-from jobqueue.share import Share
-from jobqueue.store import Store
 from jobqueue.testing.anomalies import REPEATED, Anomalies, Fault, Locks
 from jobqueue.testing.calls import ModelCall, ModelCalls
-from jobqueue.testing.host import ModelHost
-from tests.simulation.ledger import Ledger
-from tests.simulation.processes import QUEUE, on_stage, start_worker
-from tests.simulation.world import Actor, Director, Event, Violation, World
-from tests.soundness import assert_sound
-
-_PROCS = "tests.simulation.procedures"
-_LONGEST_S = 3600.0
-_MAX_STEPS = 20_000
-_TRIES = 5
-Shape = Callable[[jobqueue.JobQueue, random.Random], jobqueue.JobRoot]
-
-
-def lay_out(stage: World, *, use_sym_links: bool = False) -> None:
-    """Makes an empty queue."""
-    share = stage.truth()
-    share.make_dir(QUEUE)
-    text = config_text(keep_jobs_in_repository=False, use_sym_links=use_sym_links)
-    queue_module._lay_out(share, QueueLayout(QUEUE), text, [])
-
-
-def attached(stage: World, share: Share) -> jobqueue.JobQueue:
-    """The public queue, on a share of one's own."""
-    queue = jobqueue.JobQueue(None)
-    queue._store = Store(QUEUE, share, log=stage.log)
-    return queue
-
-
-# --- hierarchies ------------------------------------------------------------------------------------------------------
-
-
-def _add(parent: Job, chance: random.Random) -> Job:
-    """A sub-job: most do nothing, some take their time, a few fail."""
-    kind = chance.choices(["nothing", "works", "fails"], [6, 3, 1])[0]
-    if kind == "works":
-        return parent.createJob(f"{_PROCS}:Works", seconds=chance.choice((0.01, 1.0, 20.0)))
-    return parent.createJob(f"{_PROCS}:Fails" if kind == "fails" else None)
-
-
-def single(queue: jobqueue.JobQueue, _: random.Random) -> jobqueue.JobRoot:
-    return queue.createJobRoot()
-
-
-def fan(queue: jobqueue.JobQueue, chance: random.Random) -> jobqueue.JobRoot:
-    root = queue.createJobRoot()
-    for _ in range(chance.choice((2, 3))):
-        _add(root, chance)
-    return root
-
-
-def chain(queue: jobqueue.JobQueue, chance: random.Random) -> jobqueue.JobRoot:
-    root = queue.createJobRoot()
-    _add(_add(root, chance), chance)
-    return root
-
-
-def diamond(queue: jobqueue.JobQueue, chance: random.Random) -> jobqueue.JobRoot:
-    root = queue.createJobRoot()
-    left = _add(root, chance)
-    shared = _add(left, chance)
-    _add(root, chance).addDependency(shared)
-    return root
-
-
-_SHAPES: tuple[Shape, ...] = (single, fan, chain, diamond)
-
-
-# --- what people do ---------------------------------------------------------------------------------------------------
-
-
-class Person:
-    """Somebody with a script or a terminal; tries again what the share has kept from him.
-
-    Args:
-        play: that he is in.
-        chance: decides what he does.
-    """
-
-    def __init__(self, play: Play, chance: random.Random) -> None:
-        self._play = play
-        self.chance = chance
-        self._queue: jobqueue.JobQueue
-        self.unfinished: tuple[str, int] | None = None
-
-    def live(self, share: Share) -> None:
-        """Does a few things."""
-        self._queue = attached(self._play.stage, share)
-        for _ in range(self.chance.randint(1, 3)):
-            share.clock.sleep(self.chance.choice((0.0, 0.01, 0.5, 5.0)))
-            action = self.chance.choices(
-                [self._submit, self._hold, self._cancel, self._retry, self._prefer, self._delete, self._fail, self._look],
-                [6, 2, 1, 3, 1, 1, 2, 1],
-            )[0]
-            action()
-
-    def _insist(self, act: Callable[[], object]) -> bool:
-        """Whether it was done; says what the queue says to it."""
-        for _ in range(_TRIES):
-            try:
-                act()
-            except JobQueueError as error:
-                self._play.stage.note(f"is told: {error}")
-                return False
-            except OSError as error:
-                self._play.stage.note(f"tries again: {error}")
-                self._play.stage.sleep(1.0)
-            else:
-                return True
-        return False
-
-    def _submit(self) -> None:
-        root = self.chance.choice(_SHAPES)(self._queue, self.chance)
-        for _ in range(_TRIES * 4):
-            try:
-                number = root.activate().number
-            except OSError as error:
-                self._play.stage.note(f"submits again: {error}")
-                self._play.stage.sleep(1.0)
-            else:
-                self._play.acknowledged.add(number)
-                self._play.stage.note(f"has submitted job{number}")
-                return
-
-    def _job(self) -> jobqueue.JobHandle | None:
-        numbers = sorted(self._play.ledger.entries)
-        found: list[jobqueue.JobHandle] = []
-        if numbers:
-            name = f"job{self.chance.choice(numbers)}"
-            self._insist(lambda: found.append(self._queue.findJob(name)))
-        return found[0] if found else None
-
-    def _hold(self) -> None:
-        if (job := self._job()) and self._insist(job.hold):
-            self._play.stage.sleep(self.chance.choice((0.01, 1.0)))
-            # What stays held is not run, and then the play would show nothing.
-            while not self._insist(job.release) and job.number in self._play.ledger.entries:
-                if self._play.ledger.entries[job.number].folder != "held":
-                    break
-
-    def _cancel(self) -> None:
-        self._do_whole("cancel")
-
-    def _retry(self) -> None:
-        self._do_whole("retry")
-
-    def _delete(self) -> None:
-        self._do_whole("delete")
-
-    def _do_whole(self, action: str) -> None:
-        """Something that leaves a job half done if he dies in the middle."""
-        if job := self._job():
-            self.unfinished = action, job.number
-            self._do(action, job)
-            self.unfinished = None
-
-    def _do(self, action: str, job: jobqueue.JobHandle) -> None:
-        acts = {"cancel": job.cancel, "retry": job.retry, "delete": lambda: self._queue.deleteJobs(job)}
-        for _ in range(_TRIES):
-            if self._insist(acts[action]):
-                break
-
-    def finish(self, share: Share, action: str, number: int) -> None:
-        """Does what another one has died of."""
-        self._queue = attached(self._play.stage, share)
-        self._do(action, jobqueue.JobHandle(self._queue._store_or_raise(), number, None, ""))
-
-    def _prefer(self) -> None:
-        if job := self._job():
-            priority = self.chance.choice((-1, 0, 7))
-            self._insist(lambda: job.setPriority(priority))
-
-    def _fail(self) -> None:
-        if job := self._job():
-            below: list[jobqueue.JobHandle] = []
-            self._insist(lambda: below.extend(job.listSubJobs()))
-            target = self.chance.choice([job, *below])
-            self._insist(target.setError)
-
-    def _look(self) -> None:
-        if job := self._job():
-            self._insist(lambda: job.state)
-
-
-# --- what befalls -----------------------------------------------------------------------------------------------------
+from tests.simulation.people import add_person
+from tests.simulation.processes import start_worker
+from tests.simulation.scene import SHAPES, Scene, attached
+from tests.simulation.world import Actor, Director, World
 
 
 class Troubles(NamedTuple):
@@ -330,10 +141,7 @@ def healed(anomalies: Anomalies) -> Anomalies:
     )
 
 
-# --- the play ---------------------------------------------------------------------------------------------------------
-
-
-class Play:
+class Play(Scene):
     """One play.
 
     Args:
@@ -344,67 +152,16 @@ class Play:
     def __init__(self, seed: int, troubles: Troubles | None = None) -> None:
         self.chance = random.Random(seed)
         self.troubles = troubles or Troubles.by(self.chance)
-        self.director = ByChance(self.troubles, random.Random(self.chance.getrandbits(32)))
-        self.stage = World(self.director, self.chance.getrandbits(32))
-        self.acknowledged: set[int] = set()
-        lay_out(self.stage, use_sym_links=self.chance.random() < 0.1)
-        self.ledger = Ledger(self.stage.server, self.stage.truth(), self.stage.violate)
+        director = ByChance(self.troubles, random.Random(self.chance.getrandbits(32)))
+        super().__init__(director, self.chance.getrandbits(32), use_sym_links=self.chance.random() < 0.1)
 
-    @property
-    def timeline(self) -> list[Event]:
-        return self.stage.timeline
-
-    def run(self) -> None:
-        """Plays it.
-
-        Raises:
-            Violation: something must not be.
-        """
-        with on_stage(self.stage):
-            self._set_up()
-            self.stage.run(self._is_over, until=_LONGEST_S, max_steps=_MAX_STEPS)
-        self._check()
-
-    def _set_up(self) -> None:
+    def set_up(self) -> None:
         chance, stage = self.chance, self.stage
         hosts = [stage.host(f"h{number}", self.troubles.anomalies) for number in range(chance.randint(1, 3))]
         queue = attached(stage, stage.truth())
         for _ in range(chance.choice((1, 1, 2))):
-            self.acknowledged.add(chance.choice(_SHAPES)(queue, chance).activate().number)
+            self.acknowledged.add(chance.choice(SHAPES)(queue, chance).activate().number)
         for number in range(chance.choice((1, 2, 2, 3))):
             start_worker(stage, chance.choice(hosts), f"w{number}", chance.choice((1, 1, 2)))
         for number in range(chance.choice((0, 1, 1, 2))):
-            person = Person(self, random.Random(chance.getrandbits(32)))
-            self._add_person(f"p{number}", person, chance.choice(hosts))
-
-    def _add_person(self, name: str, person: Person, host: ModelHost) -> None:
-        stage = self.stage
-        actor = stage.add(name, lambda: person.live(stage.share(host, actor)))
-
-        def end() -> None:
-            if person.unfinished is not None:
-                action, number = person.unfinished
-                another = Person(self, person.chance)
-                heir = stage.add(f"{name}'", lambda: another.finish(stage.share(host, heir), action, number))
-
-        actor.on_end = end
-
-    def _is_over(self) -> bool:
-        if any(not (actor.is_service and actor.is_asleep) for actor in self.stage.actors) or self.stage.server.has_late:
-            return False
-        return self.ledger.has_come_to_rest()
-
-    def _check(self) -> None:
-        """What holds at the end."""
-        lost = self.acknowledged - self.ledger.entries.keys() - self.ledger.deleted
-        if lost:
-            raise Violation(f"submitted, acknowledged and lost: {sorted(lost)}")
-        try:
-            assert_sound(QUEUE, share=self.stage.truth())
-        except AssertionError as error:
-            raise Violation(f"at rest: {error}") from error
-
-
-def story(play: Play) -> str:
-    """The timeline, for people."""
-    return "\n".join(str(event) for event in play.timeline)
+            add_person(self, f"p{number}", chance.choice(hosts), random.Random(chance.getrandbits(32)))
