@@ -353,11 +353,18 @@ class ModelCalls:
     def write(self, fd: int, data: bytes | memoryview) -> int:
         opened = self._fds[fd]
 
-        def do() -> int:
-            self.host.write(self._file(opened), bytes(data))
-            return len(data)
+        def do(part: bytes) -> int:
+            self.host.write(self._file(opened), part)
+            return len(part)
 
-        return self._call(ModelCall("write", opened.path), do)
+        whole = bytes(data)
+        try:
+            return self._call(ModelCall("write", opened.path), lambda: do(whole))
+        except OSError as error:
+            # Where room has run out in the middle, a part was written, and write(2) says how much.
+            if error.errno not in REFUSALS or len(whole) < 2 or self.chance.random() < 0.5:
+                raise
+            return do(whole[: len(whole) // 2])
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
         opened = self._fds[fd]

@@ -72,8 +72,10 @@ class ByChance(Director):
         self.is_healed = False
 
     def choose(self, world: World, ready: list[Actor]) -> Actor:
-        if self.chance.random() < self._troubles.stickiness and world.last in ready:
-            return world.last  # type: ignore[return-value]
+        if len(ready) == 1:
+            return ready[0]
+        if world.last in ready and self.chance.random() < self._troubles.stickiness:
+            return world.last
         return self.chance.choice(ready)
 
     def fault(self, world: World, calls: ModelCalls, call: ModelCall) -> Fault | None:

@@ -87,7 +87,7 @@ class SimSlot(Slot):
     def start(self, store: Store, seat: Seat, *, is_limited: bool) -> None:
         host = self._supervisor.calls[0].host
         name = f"{self._supervisor.name}.{self.number}"
-        self.actor = self.world.add(name, lambda: self._live(), is_service=True)
+        self.actor = self.world.add(name, self._live, is_service=True)
         # The end of a child is a signal to its parent.
         self.actor.on_end = lambda: self.world.wake(self._supervisor)
         share = self.world.share(host, self.actor)

@@ -23,10 +23,10 @@ from jobqueue.testing.share import ModelShare
 CALL_S = 0.0005
 _NEVER = float("inf")
 # What no other process can tell apart from the call before: nobody else goes on there.
-_QUIET = frozenset({"write", "read", "chdir", "lock", "syncfs"})
+QUIET = frozenset({"write", "read", "chdir", "lock", "syncfs"})
 
 
-class Violation(Exception):
+class Violation(Exception):  # noqa: N818  it is no error of the simulation's
     """Something that must never be was seen."""
 
 
@@ -126,8 +126,8 @@ class HostClock(Clock):
 class Director:
     """Decides who goes on, and what befalls him; as it is, everybody goes on until he waits, and nothing befalls."""
 
-    def choose(self, world: World, ready: list[Actor]) -> Actor:
-        """Who of several goes on."""
+    def choose(self, world: World, ready: list[Actor]) -> Actor | None:
+        """Who goes on of those that can; ``None``: nobody, something else has happened."""
         return world.last if world.last in ready else ready[0]
 
     def fault(self, _world: World, calls: ModelCalls, call: ModelCall) -> Fault | None:
@@ -236,7 +236,7 @@ class World(Watcher):
         actor = self.current
         if actor is None:
             return None
-        if call.name not in _QUIET:
+        if call.name not in QUIET:
             self.hub.switch()
             if calls.is_dead:
                 raise ProcessEnded
@@ -279,7 +279,7 @@ class World(Watcher):
         """Something must not be; the first one counts."""
         if self.violation is None:
             self.violation, self.cause = words, cause
-            self.timeline.append(Event(self.time, self.current.name if self.current else "", None, f"VIOLATION: {words}"))
+            self.note(f"VIOLATION: {words}")
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -306,7 +306,9 @@ class World(Watcher):
                 if self.time > until or self.steps > max_steps:
                     self.violate("it comes to no end")
                 continue
-            actor = director.choose(self, ready) if len(ready) > 1 else ready[0]
+            actor = director.choose(self, ready)
+            if actor is None:
+                continue
             self.last = self.current = actor
             actor.coroutine.switch()
             self.current = None
