@@ -8,7 +8,7 @@ import posixpath
 import random
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from jobqueue.testing.anomalies import CHANGING, REFUSALS, REPEATED, UNCERTAIN, Fault
 from jobqueue.testing.host import ModelHost
@@ -75,14 +75,14 @@ class _DirEntry(NamedTuple):
     path: str
     node: File | Directory
 
-    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002  there are no links to follow
         return isinstance(self.node, Directory)
 
 
 class _Scan(list[_DirEntry]):
     """As much of what os.scandir returns as share.py uses."""
 
-    def __enter__(self) -> _Scan:
+    def __enter__(self) -> _Scan:  # noqa: PYI034  Python 3.10 has no Self
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,7 +96,7 @@ class _ReadFile:
         self._calls = calls
         self._fd = fd
 
-    def __enter__(self) -> _ReadFile:
+    def __enter__(self) -> _ReadFile:  # noqa: PYI034  Python 3.10 has no Self
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
@@ -313,7 +313,7 @@ class ModelCalls:
 
     # --- open files ----------------------------------------------------------------------------------------------
 
-    def open(self, path: str, flags: int, mode: int = _RIGHTS) -> int:
+    def open(self, path: str, flags: int, _mode: int = _RIGHTS) -> int:
         makes = bool(flags & os.O_CREAT)
 
         def do() -> int:
@@ -335,9 +335,9 @@ class ModelCalls:
 
         return self._call(ModelCall("create" if makes else "open", path), do)
 
-    def open_file(self, path: str, mode: str = "rb", buffering: int = -1) -> _ReadFile:
+    def open_file(self, path: str, mode: str, buffering: int) -> _ReadFile:
         """The built-in ``open``, as share.py uses it."""
-        assert mode == "rb", "share.py opens files in another way than the model knows"
+        assert (mode, buffering) == ("rb", 0), "share.py opens files in another way than the model knows"
         return _ReadFile(self, self.open(path, os.O_RDONLY))
 
     def close(self, fd: int) -> None:
@@ -401,12 +401,12 @@ class ModelCalls:
         directory = opened.node
         return self._call(ModelCall("listdir", opened.path), lambda: self.host.names(directory, opened.path))
 
-    # --- what share.py takes from jobqueue.system ----------------------------------------------------------------
+    # --- what share.py takes from the module system ----------------------------------------------------------------
 
     def names_bit_by_bit(self, fd: int) -> Iterator[list[str]]:
         yield self._names_of(fd)
 
-    def sync_file_system(self, fd: int, path: str) -> None:
+    def sync_file_system(self, _fd: int, path: str) -> None:
         self._call(ModelCall("syncfs", path), self.server.sync_everything)
 
     def kind_of_mount(self, _path: str) -> str | None:

@@ -61,9 +61,9 @@ class ModelShare(Share):
         }  # fmt: skip
         # An Appender is made with the model's calls, too, and is one still.
         space["Appender"] = type("ModelAppender", (Appender,), dict(_functions(Appender, space)))
-        for name, function in _functions(Share, space):
-            if not name.startswith("__"):
-                setattr(self, name, MethodType(function, self))
+        for method, function in _functions(Share, space):
+            if not method.startswith("__"):
+                setattr(self, method, MethodType(function, self))
 
 
 def _functions(kind: type, space: dict[str, Any]) -> Iterator[tuple[str, FunctionType]]:

@@ -80,7 +80,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__, formatter_class=formatter)
     parser.add_argument("--seeds", default="0-5000", help="FIRST-LAST, the last one not included")
     parser.add_argument("--seed", type=int, help="shows the timeline of this one")
-    parser.add_argument("--all", nargs="*", choices=PLAYS, help="all schedules of these plays; of all, if none is named")
+    parser.add_argument(
+        "--all", nargs="*", choices=PLAYS, help="all schedules of these plays; of all, if none is named"
+    )
     parser.add_argument("--part", default="1/1", help="with --all: only one of so many parts, as 3/10")
     parser.add_argument("--plan", nargs=2, metavar=("PLAY", "PLAN"), help="shows the timeline of this one")
     parser.add_argument("--jobs", type=int, default=1, help="processes to play with")

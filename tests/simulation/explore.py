@@ -20,6 +20,7 @@ from tests.simulation.world import QUIET, Actor, Director, Violation, World
 
 _BEFORE, _AFTER, _STOPPED = "DIES_BEFORE", "DIES_AFTER", "STOPPED"
 _STOPPED_S = 200.0
+_TRIES = 5
 
 
 class Deviation(NamedTuple):
@@ -138,31 +139,65 @@ def parent(_: Scene, queue: jobqueue.JobQueue) -> None:
     root.activate()
 
 
-def _with_person(act: Callable[[jobqueue.JobHandle], object]) -> SetUp:
+Act = Callable[[jobqueue.JobQueue, jobqueue.JobHandle], None]
+
+
+def _with_person(act: Act) -> SetUp:
+    """A job with one sub-job, and somebody who does something to it."""
+
     def set_up(scene: Scene, queue: jobqueue.JobQueue) -> None:
         parent(scene, queue)
         stage = scene.stage
 
-        def live() -> None:
-            handle = attached(stage, stage.share(stage.host("hp", Anomalies()), actor)).findJob("job1")
-            try:
-                act(handle)
-            except (OSError, jobqueue.JobQueueError) as error:
-                stage.note(f"is told: {error}")
+        def live(actor: Actor) -> None:
+            own = attached(stage, stage.share(stage.host("hp", Anomalies(silly_rename=True)), actor))
+            for _ in range(_TRIES):
+                try:
+                    act(own, own.findJob("job1"))
+                except jobqueue.JobQueueError as error:
+                    stage.note(f"is told: {error}")
+                except OSError as error:
+                    stage.note(f"does it again: {error}")
+                    stage.sleep(1.0)
+                    continue
+                return
 
-        actor = stage.add("p0", live)
+        def end() -> None:
+            heir.append(stage.add("p0'", lambda: live(heir[0])))
+
+        heir: list[Actor] = []
+        actor = stage.add("p0", lambda: live(actor))
+        # If he dies in the middle, another one does it again.
+        actor.on_end = end
 
     return set_up
+
+
+def _hold(_: jobqueue.JobQueue, job: jobqueue.JobHandle) -> None:
+    job.hold()
+    job.release()
+
+
+def _cancel(_: jobqueue.JobQueue, job: jobqueue.JobHandle) -> None:
+    job.cancel()
+
+
+def _delete(queue: jobqueue.JobQueue, job: jobqueue.JobHandle) -> None:
+    queue.deleteJobs(job)
+
+
+def _fail(_: jobqueue.JobQueue, job: jobqueue.JobHandle) -> None:
+    job.setError()
 
 
 PLAYS: dict[str, SetUp] = {
     "one": one_job,
     "two": two_jobs,
     "parent": parent,
-    "hold": _with_person(lambda job: (job.hold(), job.release())),
-    "cancel": _with_person(lambda job: job.cancel()),
-    "delete": _with_person(lambda job: job._queue().deleteJobs(job)),
-    "fail": _with_person(lambda job: job.setError()),
+    "hold": _with_person(_hold),
+    "cancel": _with_person(_cancel),
+    "delete": _with_person(_delete),
+    "fail": _with_person(_fail),
 }
 
 

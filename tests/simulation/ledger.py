@@ -178,13 +178,7 @@ class Ledger:
             del self.places[key]
             return
         self.places[key] = after
-        if (after.job, after.node) != key or after.token.move != before.token.move + 1:
-            self._violate(f"a token has changed its job, or its number of moves is wrong: {change}")
-        if (before.folder, after.folder) not in _MOVES:
-            self._violate(f"a token may not move so: {change}")
-        claims = after.folder == "running"
-        if after.token.attempt != before.token.attempt + claims:
-            self._violate(f"the number of attempts is wrong: {change}")
+        self._check_name(before, after, change)
         if after.folder in ("ready", "running") and before.folder in ("blocked", "ready", "failed"):
             self._check_order(after, change)
         if after.folder == "won":
@@ -193,6 +187,14 @@ class Ledger:
             self._violate(f"what was settled is not what the record says: {change}")
         if before.folder == "failed":
             self._committed.pop(key, None)
+
+    def _check_name(self, before: Place, after: Place, change: Change) -> None:
+        if (before.folder, after.folder) not in _MOVES:
+            self._violate(f"a token may not move so: {change}")
+        if (after.job, after.node) != (before.job, before.node) or after.token.move != before.token.move + 1:
+            self._violate(f"a token has changed its job, or its number of moves is wrong: {change}")
+        if after.token.attempt != before.token.attempt + (after.folder == "running"):
+            self._violate(f"the number of attempts is wrong: {change}")
 
     def _check_order(self, after: Place, change: Change) -> None:
         """No job is ready, or runs, before all that it depends on has succeeded."""

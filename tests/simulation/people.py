@@ -34,7 +34,16 @@ class Person:
         for _ in range(self.chance.randint(1, 3)):
             share.clock.sleep(self.chance.choice((0.0, 0.01, 0.5, 5.0)))
             action = self.chance.choices(
-                [self._submit, self._hold, self._cancel, self._retry, self._prefer, self._delete, self._fail, self._look],
+                [
+                    self._submit,
+                    self._hold,
+                    self._cancel,
+                    self._retry,
+                    self._prefer,
+                    self._delete,
+                    self._fail,
+                    self._look,
+                ],
                 [6, 2, 1, 3, 1, 1, 2, 1],
             )[0]
             action()

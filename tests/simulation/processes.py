@@ -11,14 +11,18 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from jobqueue import registry, store as store_module
+from jobqueue import registry
+from jobqueue import store as store_module
+from jobqueue.config import read_config
 from jobqueue.errors import JobQueueError
-from jobqueue.layout import AttemptLayout
+from jobqueue.layout import AttemptLayout, QueueLayout
 from jobqueue.procedures import describe
 from jobqueue.share import Share
 from jobqueue.store import Store
 from jobqueue.testing.host import ModelHost
-from jobqueue.worker import slot as slot_module, slots as slots_module, supervisor as supervisor_module
+from jobqueue.worker import slot as slot_module
+from jobqueue.worker import slots as slots_module
+from jobqueue.worker import supervisor as supervisor_module
 from jobqueue.worker.runner import Runner, Seat
 from jobqueue.worker.slot import SlotProcess
 from jobqueue.worker.slots import Slot
@@ -297,7 +301,7 @@ class _NoThread:
 @contextmanager
 def on_stage(stage: World) -> Iterator[None]:
     """Puts the stand-ins in the place of processes, pipes and threads, as long as a world is played."""
-    config = store_module.read_config(stage.truth(), _layout())
+    config = read_config(stage.truth(), QueueLayout(QUEUE))
     stand_ins: list[tuple[Any, str, Any]] = [
         (supervisor_module, "Guard", _NoGuard),
         (supervisor_module, "Slot", SimSlot),
@@ -323,12 +327,6 @@ def on_stage(stage: World) -> Iterator[None]:
         if dict(os.environ) != environment:
             os.environ.clear()
             os.environ.update(environment)
-
-
-def _layout() -> Any:
-    from jobqueue.layout import QueueLayout
-
-    return QueueLayout(QUEUE)
 
 
 def _describe_process() -> dict[str, Any]:
