@@ -208,9 +208,18 @@ def fence(store: Store, job: JobLayout) -> None:
                 # What is no token would keep the folder, and is to go with the job anyway.
                 if Token.parse(name) is None:
                     _remove(store, f"{folder}/{name}")
-        if all(store.share.remove_dir(folder) is not Removal.NOT_EMPTY for folder in folders):
+        if all(_is_fenced(store, folder) for folder in folders):
             return
     raise OSError(f"{job.dir}: its tokens moved at every try; delete it again")
+
+
+def _is_fenced(store: Store, folder: str) -> bool:
+    """Removes a folder if it is empty; whether no token can be moved into it any more."""
+    try:
+        return store.share.remove_dir(folder) is not Removal.NOT_EMPTY
+    except NotADirectoryError:
+        # The job is broken: a file has taken its place, or that of what it lies in. It goes with the rest.
+        return True
 
 
 def remove_rest(store: Store, number: int) -> bool:
@@ -221,17 +230,21 @@ def remove_rest(store: Store, number: int) -> bool:
     job = store.layout.job(number)
     if any(token.job == number for _, _, token in owed(store)):
         return False
-    for name in store.share.names_or_none(job.dir) or ():
+    names = store.share.names_or_none(job.dir)
+    if names is None:
+        # It is missing, or there is a file in its place.
+        store.share.try_unlink(job.dir)
+    for name in names or ():
         if name != ".waits":
             _remove(store, f"{job.dir}/{name}")
     # Last, since a settler that is late takes a missing latch for an empty one.
-    store.share.remove_tree(job.waits)
+    _remove(store, job.waits)
     gone = store.share.remove_dir(job.dir) is not Removal.NOT_EMPTY
     if gone:
         for name in store.share.names(store.layout.trash):
             entry = Entry.parse("trash", name)
             if (entry and entry.number == number) or name.startswith(f"{number}."):
-                store.share.try_unlink(f"{store.layout.trash}/{name}")
+                _remove(store, f"{store.layout.trash}/{name}")
     return gone
 
 

@@ -337,7 +337,7 @@ class Share:
             source: its name.
             target_dir: where it is to go.
             target: its name there.
-            left: after a loss, receives what ``source_dir`` held when we looked.
+            left: after a loss, receives what ``source_dir`` seemed to hold when we looked last.
 
         Where the target's name carries the mover, ``True`` means "done by me"; where it does not, "done by somebody".
 
@@ -359,9 +359,10 @@ class Share:
             if self.has(target_dir, target):
                 return True
             names = self.names_or_none(source_dir) or []
+            if left is not None:
+                # NFS: also where it still shows the source, for then whoever called should not believe the next one.
+                left[:] = names
             if source not in names:
-                if left is not None:
-                    left[:] = names
                 return False
         if failed is not None and failed.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise failed

@@ -32,7 +32,11 @@ class _AboveTheView(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(plain(self.format(record)), markup=False, highlight=False, soft_wrap=True)
+        try:
+            self._console.print(plain(self.format(record)), markup=False, highlight=False, soft_wrap=True)
+        except OSError:
+            # As any other handler does; a terminal that was closed must not end the worker in the middle of its work.
+            self.handleError(record)
 
 
 class SlotsView:
@@ -46,6 +50,7 @@ class SlotsView:
 
     def __init__(self, clock: Clock, log: logging.Logger, *, has_log_file: bool) -> None:
         self._clock = clock
+        self._is_closed = False
         console = Console(stderr=True)
         # Nothing of ours writes beside the view, and a slot must not inherit a replaced stream.
         self._live = Live(
@@ -66,10 +71,16 @@ class SlotsView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        try:
+            self._live.stop()
+        except OSError:
+            # On a terminal that is closed there is nothing to be left clean.
+            self._is_closed = True
 
     def show(self, supervisor: Supervisor) -> None:
-        """Draws the view; the supervisor's ``on_tick``."""
+        """Draws the view; the supervisor's ``on_tick``. A terminal that was closed meanwhile is not drawn on again."""
+        if self._is_closed:
+            return
         busy = sum(bool(slot.job) for slot in supervisor.slots)
         words = (
             f"{busy} of {len(supervisor.slots)} slots busy, {supervisor.finished} finished, {supervisor.failed} failed"
@@ -83,7 +94,11 @@ class SlotsView:
             table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
         for nth, slot in enumerate(supervisor.slots, start=1):
             table.add_row(*self._cells(nth, slot))
-        self._live.update(Group(head, table), refresh=True)
+        try:
+            self._live.update(Group(head, table), refresh=True)
+        except OSError:
+            # Whoever closed it has told us by SIGHUP.
+            self._is_closed = True
 
     def _cells(self, nth: int, slot: Slot) -> tuple[Text | ProgressBar, ...]:
         if not slot.job:

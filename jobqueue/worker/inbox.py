@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from jobqueue.control import remove_rest
+from jobqueue.layout import RunningToken
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 
@@ -42,14 +43,18 @@ class Inbox:
         self._store = store
         self._registration = registration
         self._deleted: set[int] = set()
+        # Taken out of the directory, and not handed on yet.
+        self._taken: list[Request] = []
 
-    def take(self) -> list[Request]:
-        """What was asked since the last call. What another version may ask, and we do not know, is not done.
+    def take(self) -> list[tuple[Request, list[RunningToken]]]:
+        """What was asked since the last call, each with the tokens of ours that are meant by it.
+
+        By the tokens, not by what is known to run: a claim may be older than the word that its job began. What another
+        version may ask, and we do not know, is not done.
 
         Raises:
             OSError: the share is in trouble; FileNotFoundError if the worker's directory is gone.
         """
-        found = []
         for stored in self._registration.requests():
             request = _read(stored)
             if request is None:
@@ -57,8 +62,13 @@ class Inbox:
                 continue
             if request.action == "delete":
                 self._deleted.add(request.job)
-            found.append(request)
-        return found
+            self._taken.append(request)
+        if not self._taken:
+            return []
+        # Order matters: whatever could be meant when somebody asked is there by now, or has ended.
+        tokens = self._store.tokens.running_of(self._registration.name)
+        asked, self._taken = self._taken, []
+        return [(request, [token for token in tokens if request.means(token.job, token.node)]) for request in asked]
 
     def remove_deleted(self) -> None:
         """Removes what the deleters of jobs had to leave, as far as nothing runs of it any more.

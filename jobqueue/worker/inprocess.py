@@ -12,6 +12,7 @@ from typing import Any
 from jobqueue.attempt import Attempt
 from jobqueue.errors import JobQueueError, LostRaceError
 from jobqueue.hierarchy import Node
+from jobqueue.layout import RunningToken
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 from jobqueue.streams import Spool
@@ -80,6 +81,9 @@ class InProcessWorker:
         self._called_at = store.share.clock.monotonic()
         self._gone = threading.Event()
         self._inbox = Inbox(store, self._registration)
+        # What is asked to end, by its token: a request may be read between the claim and the attempt's beginning.
+        self._asked: dict[RunningToken, Request] = {}
+        self._asking = threading.Lock()
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._tick, name="jobqueue-beat", daemon=True)
         self._thread.start()
@@ -105,6 +109,9 @@ class InProcessWorker:
                 self._called_at = self._store.share.clock.monotonic()
                 if before is not None:
                     self._store.share.enter(before)
+                with self._asking:
+                    # A token's name is never used again, so nothing that is kept could be meant any more.
+                    self._asked.clear()
                 self._inbox.remove_deleted()
 
     def _step(self, retries: int) -> bool:
@@ -154,13 +161,20 @@ class InProcessWorker:
             self._registration.release_lock()
             self._gone.set()
             return
-        for request in self._inbox.take():
-            self._obey(request)
+        for request, tokens in self._inbox.take():
+            with self._asking:
+                self._asked.update(dict.fromkeys(tokens, request))
+            self._obey()
 
-    def _obey(self, request: Request) -> None:
-        """Asked to end a job, this process can only make it fail once it returns; it does not end its caller."""
-        attempt = self._runner.current
-        if attempt is not None and request.means(attempt.token.job, attempt.token.node):
+    def _obey(self) -> None:
+        """Asked to end a job, this process can only make it fail once it returns; it does not end its caller.
+
+        RACE: called by the thread that has read a request, and where an attempt begins: one of them sees both.
+        """
+        with self._asking:
+            attempt = self._runner.current
+            request = self._asked.pop(attempt.token, None) if attempt else None
+        if attempt is not None and request is not None:
             self._store.log.warning("%s: %s.", attempt.name, request.why)
             attempt.show_status(request.why)
             attempt.mark_error()
@@ -195,6 +209,7 @@ class InProcessWorker:
 
     def began(self, attempt: Attempt, _node: Node, _timeout_s: float | None) -> None:
         self._store.log.info("Running %s, attempt %d.", attempt.name, attempt.token.attempt)
+        self._obey()
 
     def returned(self) -> None:
         """No timeout is watched here."""

@@ -70,7 +70,13 @@ class Slot:
         """Forks the process. It does nothing before it is told to go, so that it can be put under guard first."""
         control_read, self._control = os.pipe()
         self.status_fd, status_write = os.pipe()
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            os.close(control_read)
+            os.close(status_write)
+            self.close()
+            raise
         if self.pid == 0:
             code = 1
             try:

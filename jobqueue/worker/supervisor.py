@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from jobqueue.errors import JobQueueError
-from jobqueue.layout import Entry, RunningToken
+from jobqueue.layout import Entry
 from jobqueue.registry import Registration, owed
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Aftermath, Ending
@@ -406,11 +406,8 @@ class Supervisor:
         except FileNotFoundError:
             self._lose_place()
             return
-        if requests := self._inbox.take():
-            # By the tokens, not by what the slots have told: a claim may be older than the word that its job began.
-            tokens = self._store.tokens.running_of(self.name)
-            for request in requests:
-                self._obey(request, tokens)
+        for request, tokens in self._inbox.take():
+            self._obey(request, {token.slot for token in tokens})
         self._inbox.remove_deleted()
         self._beats += 1
         if self._buried and self._beats % _LATE_EVERY == 0:
@@ -425,8 +422,7 @@ class Supervisor:
         ending = Ending("stop", "its process had ended before it was claimed")
         self._aftermath.clear(self._buried, ending, None)
 
-    def _obey(self, request: Request, tokens: list[RunningToken]) -> None:
-        meant = {token.slot for token in tokens if request.means(token.job, token.node)}
+    def _obey(self, request: Request, meant: set[int]) -> None:
         for slot in self.slots:
             if slot.number in meant:
                 self._store.log.warning(

@@ -297,3 +297,21 @@ def test_a_queue_may_lie_in_a_directory_with_odd_characters(tmp_path: Path, name
     assert job.label == f"in {name}"
     printed = Path(job.stdoutFile).read_text()
     assert printed == os.fsencode(f"{job.runningDir}\n").decode(errors="backslashreplace")
+
+
+@pytest.mark.parametrize("user", ["я" * 40, "\udcff" * 40, "\U0001f600" * 30, 'a "b"\\/.c\n', "x" * 400])
+def test_a_user_whose_name_has_odd_characters_can_submit_and_make_a_job_fail(
+    world: World, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    monkeypatch.setenv("LOGNAME", user)
+    root = world.queue.createJobRoot("noop")
+    root.createJob("noop")
+    job = root.activate()
+    child = job.listSubJobs()[0]
+    child.setError()
+    assert f"made to fail by {user}@" in (child.error or "")
+    child.retry()
+    while world.queue.runNextAvailableJob():
+        pass
+    assert job.isFinished()
+    assert not job.hasError(recursive=True)

@@ -178,7 +178,7 @@ class QueueMachine(RuleBasedStateMachine):
                 requests = self.inboxes[worker].take()
                 current = self.workers[worker].runner.current
                 assert current is not None
-                assert [request.means(number, node) for request in requests] == [True]
+                assert [tokens for _, tokens in requests] == [[current.token]]
                 current.mark_error()
                 now["failed"] = True
             elif during in _MEANWHILE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -218,6 +219,39 @@ def test_a_listing_that_shows_what_is_gone_is_made_afresh_next_time(store: Store
     share.names_afresh = lambda directory: afresh.append(directory) or real(directory)  # type: ignore[method-assign,func-returns-value,redundant-expr]
     assert chooser.next() is not None
     assert afresh == [candidate.job.ready]
+
+
+def test_a_token_that_is_listed_for_ever_after_its_claim_costs_one_rename_and_the_others_get_their_turn(
+    store: Store, share: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFSv3 shows an old listing until the directory changes in another tick than that of the claim."""
+    haunted, other = submit(store, 1, priority=5), submit(store, 1)
+    rival = Store(store.layout.dir, QuickShare(1))
+    gone = take(rival, Chooser(rival)).token
+    ready, real = store.layout.job(haunted).ready, share.names
+    afresh = share.names_afresh
+
+    def names(directory: str) -> list[str]:
+        return sorted({*real(directory), gone.name}) if directory == ready else real(directory)
+
+    def names_afresh(directory: str) -> list[str]:
+        return real(directory) if directory == ready else afresh(directory)
+
+    monkeypatch.setattr(share, "names", names)
+    monkeypatch.setattr(share, "names_or_none", names)
+    monkeypatch.setattr(share, "names_afresh", names_afresh)
+    os.makedirs(store.layout.worker("own").running)
+    chooser = Chooser(store)
+    tried: list[tuple[int, Token]] = []
+    while len(tried) < 10 and (candidate := chooser.next()):
+        tried.append((candidate.entry.number, candidate.token))
+        left: list[str] = []
+        if store.tokens.try_claim(candidate.job, candidate.token, "own", 1, left=left):
+            chooser.won(candidate)
+        else:
+            chooser.lost(candidate, left)
+    assert tried == [(haunted, gone), (other, Token(0, 0, 0, 0))]
+    assert {entry.folder for entry in store.index.all()} == {"waiting"}
 
 
 # --- what settling brought --------------------------------------------------------------------------------------------

@@ -211,6 +211,28 @@ def test_links_take_no_name_that_a_sub_job_has(queue_dir: Path) -> None:
     assert set(assert_sound(queue_dir)[1]) == {"finished"}
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_links_take_no_name_of_a_sub_job_that_is_needed_by_another_one_as_well(queue_dir: Path, is_first: bool) -> None:
+    """``below`` lies in ``upper``, which needs it by way of ``middle`` only: the edge between the two is dropped."""
+    queue = _set(queue_dir, "useSymLinks = True")
+    root = queue.createJobRoot("noop")
+    upper = root.createJob("noop") if is_first else None
+    elsewhere = root.createJob("noop").createJob("noop")
+    upper = upper or root.createJob("noop")
+    below, middle = upper.createJob("noop"), upper.createJob("noop")
+    middle.addDependency(below)
+    upper.addDependency(elsewhere)
+    handle = root.activate()
+    with worker_on(queue_dir) as worker:
+        assert len(worker.run_all()) == 6
+    assert set(assert_sound(queue_dir)[1]) == {"finished"}
+    for job in (below, elsewhere):
+        assert job._place is not None
+        own = Path(handle.location, job._place)
+        assert own.resolve() == own
+        assert (own / ".attempt1").is_dir()
+
+
 def test_links_of_a_flat_queue_stand_in_the_roots_directory(queue_dir: Path) -> None:
     queue = _set(queue_dir, "useSymLinks = True", "keepJobsInRepository = True")
     root = queue.createJobRoot("noop")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -272,6 +273,38 @@ def test_many_slots_fit_a_small_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
     assert max(map(len, plain.splitlines())) <= 60
     assert "…" in plain
+
+
+class _ClosedTerminal(io.StringIO):
+    """Takes nothing any more, from a certain moment on; counts how often it was asked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_closed_now = False
+        self.asked = 0
+
+    def write(self, text: str) -> int:
+        if self.is_closed_now:
+            self.asked += 1
+            raise OSError(errno.EIO, "Input/output error")
+        return super().write(text)
+
+
+def test_a_terminal_that_is_closed_while_it_is_drawn_on_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = _ClosedTerminal()
+    console = Console(file=out, force_terminal=True, width=60, height=10)
+    monkeypatch.setattr("jobqueue.cli._slots.Console", lambda **_: console)
+    log = logging.Logger("test")  # noqa: LOG001
+    log.addHandler(logging.NullHandler())
+    fake = FakeSupervisor(None, "farm", WorkerSettings(slots=1))  # type: ignore[arg-type]
+    fake.slots = [FakeSlot("job1", "x")]
+    with SlotsView(Clock(), log, has_log_file=True) as show:
+        show(fake)  # type: ignore[arg-type]
+        out.is_closed_now = True
+        show(fake)  # type: ignore[arg-type]
+        asked = out.asked
+        show(fake)  # type: ignore[arg-type]
+        assert out.asked == asked > 0
 
 
 def test_a_real_terminal_shows_the_slots_and_is_left_clean(cli: Cli, queue_dir: Path, queue: JobQueue) -> None:

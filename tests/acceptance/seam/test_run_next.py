@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import jobqueue
+from jobqueue.attempt import Attempt
 from jobqueue.clock import Clock
 from jobqueue.layout import Token
 from jobqueue.registry import Registration
@@ -199,6 +200,48 @@ def test_a_forked_child_registers_anew(queue_dir: Path) -> None:
     assert left == parent
 
 
+_FORK_MEANWHILE = """
+import os, sys, threading, jobqueue
+queue = jobqueue.JobQueue(sys.argv[1])
+# What is printed while a job runs is the job's.
+out = open(sys.argv[4], "w")
+thread = threading.Thread(target=queue.runNextAvailableJob, daemon=True)
+thread.start()
+open(sys.argv[2]).close()
+child = os.fork()
+if child == 0:
+    own = "/proc/self/fd/"
+    print(*[os.readlink(own + fd) for fd in os.listdir(own) if os.path.exists(own + fd)], file=out)
+    assert queue.runNextAvailableJob()
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(*os.listdir(sys.argv[1] + "/workers"), file=out)
+open(sys.argv[3], "w").close()
+thread.join()
+"""
+
+
+def test_a_child_that_is_forked_while_another_thread_runs_a_job_does_not_act_as_that_worker(
+    queue_dir: Path, submit_code: Submit, tmp_path: Path
+) -> None:
+    here, on, out = tmp_path / "here", tmp_path / "on", tmp_path / "out"
+    for path in (here, on):
+        os.mkfifo(path)
+    first = submit_code(f"open({str(here)!r}, 'w').close()\nopen({str(on)!r}).close()")
+    second = submit_code("")
+    paths = map(str, (queue_dir, here, on, out))
+    subprocess.run([sys.executable, "-W", "ignore", "-c", _FORK_MEANWHILE, *paths], check=True)
+    files, left = out.read_text().splitlines()
+    for job in (first, second):
+        assert job.isFinished()
+        assert not job.hasError()
+    assert first.worker != second.worker
+    # The child has left at its end, and did not do so for its parent, whose lock it does not hold either.
+    assert left == first.worker
+    assert "/lock" not in files
+    assert _worker_dirs(queue_dir) == []
+
+
 def test_it_unregisters_when_the_process_ends(queue_dir: Path, queue: jobqueue.JobQueue, submit_code: Submit) -> None:
     job = submit_code("")
     code = (
@@ -260,6 +303,40 @@ def test_a_job_that_is_deleted_while_it_runs_leaves_nothing_behind(
     assert _worker_dirs(queue_dir) == []
     assert not Path(job.location).exists()
     assert os.listdir(queue_dir / "trash") == []
+
+
+@pytest.mark.parametrize("action", ["fail", "cancel"])
+def test_a_request_that_is_read_between_the_claim_and_the_beginning_of_a_job_is_kept_for_it(
+    queue_dir: Path, submit_code: Submit, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    config = queue_dir / "queue.cfg"
+    config.write_text(config.read_text().replace("[main]\n", "[main]\nbeat = 0.01\n"))
+    monkeypatch.setattr("jobqueue.worker.inprocess._TICK_S", 0.005)
+    queue = jobqueue.JobQueue(str(queue_dir))
+    job, other = submit_code("result = 1"), submit_code("result = 2")
+    real = Attempt.prepare
+
+    def prepare(attempt: Attempt) -> None:
+        if attempt.name == job.name:
+            if action == "fail":
+                job.setError()
+            else:
+                job.cancel()
+            (name,) = _worker_dirs(queue_dir)
+            worker = queue_dir / "workers" / name
+            wait_until(lambda: not os.listdir(worker / "inbox"), "the request's being read")
+            # The thread that has read it has done all that it does with it when it beats again.
+            beat = (worker / "beat").stat().st_mtime_ns
+            wait_until(lambda: (worker / "beat").stat().st_mtime_ns > beat, "a beat")
+        real(attempt)
+
+    monkeypatch.setattr(Attempt, "prepare", prepare)
+    assert queue.runNextAvailableJob()
+    assert job.isFinished()
+    assert job.hasError()
+    assert f"{action}, asked by" in (job.error or "")
+    assert queue.runNextAvailableJob()
+    assert other.result == 2
 
 
 def test_it_unregisters_after_30_s_without_a_call(

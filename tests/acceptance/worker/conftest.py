@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.worker.driver import Queue, Worker, is_alive, until
+from tests.acceptance.worker.driver import Queue, Worker, is_alive, runjobs_after, until
 
 
 @pytest.fixture
@@ -20,14 +20,19 @@ def q(queue_dir: Path) -> Queue:
 
 @pytest.fixture
 def start(queue_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Worker]]:
-    """Starts workers; after the test nothing of them is left, neither slots nor commands."""
+    """Starts workers; after the test nothing of them is left, neither slots nor commands.
+
+    ``after``: a piece of Python that is executed in the worker's process first.
+    """
     # It makes Python, and the C library with it, write at once what is to be caught here in a buffer.
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     workers: list[Worker] = []
 
-    def start_one(*arguments: str) -> Worker:
+    def start_one(*arguments: str, after: str = "") -> Worker:
         log = tmp_path / f"worker{len(workers)}.log"
-        workers.append(Worker(queue_dir, log, "--poll", "0.1", *arguments))
+        arguments = ("--poll", "0.1", *arguments)
+        process = runjobs_after(after, queue_dir, log, *arguments) if after else None
+        workers.append(Worker(queue_dir, log, *arguments, process=process))
         return workers[-1]
 
     yield start_one

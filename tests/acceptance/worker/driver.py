@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -115,6 +116,17 @@ class Gate:
         until(try_open, f"a job that reads {self.path.name}")
 
 
+def runjobs_after(code: str, queue_dir: Path, log: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Starts a worker in whose process a piece of Python has been executed before, so that something fails in it."""
+    code += "\nimport sys\nfrom jobqueue.cli.runjobs import main\nsys.exit(main(sys.argv[1:]))\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(queue_dir), "--log", str(log), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 class Worker:
     """A `runjobs` process.
 
@@ -157,7 +169,9 @@ class Worker:
         return self.process.returncode
 
     def name(self) -> str:
-        """Its name in the queue."""
+        """Its name in the queue; without a log the queue must have no other worker."""
+        if not self.log.exists():
+            return os.listdir(self.queue_dir / "workers")[0]
         self.wait_to_say("has come to")
         return self.log_text().partition("Worker ")[2].partition(" ")[0]
 

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import jobqueue
+from jobqueue.errors import BrokenJobError
 from tests.acceptance.worker.driver import Gate, Queue, Worker, lines, until
 from tests.soundness import assert_sound
+from tests.support import run_jobqueue
+from tests.support_worker import worker_on
 
 START = Callable[..., Worker]
 
@@ -20,11 +24,6 @@ def _make_file(path: Path) -> None:
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
     path.write_text("a file where a directory belongs")
-
-
-def _cut(path: Path, size: int) -> None:
-    with path.open("r+b") as file:
-        file.truncate(size)
 
 
 def _replace(path: Path, old: bytes, new: bytes) -> None:
@@ -38,31 +37,46 @@ def _make_dir(path: Path) -> None:
     path.mkdir()
 
 
-# What is done to a job's directory. In each case nothing of it can be run.
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "the directory is missing": shutil.rmtree,
-    "the directory is a file": _make_file,
-    "the hierarchy is missing": lambda job: (job / ".hierarchy").unlink(),
-    "the hierarchy is empty": lambda job: _cut(job / ".hierarchy", 0),
-    "the hierarchy ends in its header": lambda job: _cut(job / ".hierarchy", 100),
-    "the hierarchy ends after its header": lambda job: _cut(job / ".hierarchy", 256),
-    "the hierarchy ends in the first job": lambda job: _cut(job / ".hierarchy", 300),
-    "the hierarchy has lost its offsets": lambda job: _cut(
-        job / ".hierarchy", (job / ".hierarchy").stat().st_size - 60
+def _first(directory: Path) -> Path:
+    return min(directory.iterdir())
+
+
+READ, READY = "the hierarchy cannot be read", "its ready/ is missing"
+# What is done to a job's directory, and how the log calls it. In each case nothing of the job can be run.
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "the directory is missing": (shutil.rmtree, READY),
+    "the directory is a file": (_make_file, READY),
+    "the hierarchy is missing": (lambda job: (job / ".hierarchy").unlink(), READ),
+    "the hierarchy is empty": (lambda job: os.truncate(job / ".hierarchy", 0), READ),
+    "the hierarchy ends in its header": (lambda job: os.truncate(job / ".hierarchy", 100), READ),
+    "the hierarchy ends after its header": (lambda job: os.truncate(job / ".hierarchy", 256), READ),
+    "the hierarchy ends in the first job": (lambda job: os.truncate(job / ".hierarchy", 300), READ),
+    "the hierarchy has lost its offsets": (
+        lambda job: os.truncate(job / ".hierarchy", (job / ".hierarchy").stat().st_size - 60), READ,
     ),
-    "the hierarchy is a directory": lambda job: _make_dir(job / ".hierarchy"),
-    "the hierarchy is no text": lambda job: (job / ".hierarchy").write_bytes(bytes(range(256)) * 10),
-    "the hierarchy is of another version": lambda job: _replace(job / ".hierarchy", b'"format":1', b'"format":9'),
-    "the hierarchy's jobs are no JSON": lambda job: _replace(job / ".hierarchy", b'{"place"', b'!"place"'),
-    "the hierarchy's jobs lack a field": lambda job: _replace(job / ".hierarchy", b'"params"', b'"parans"'),
-    "the tokens are missing": lambda job: shutil.rmtree(job / ".tokens"),
-    "the tokens are a file": lambda job: _make_file(job / ".tokens"),
-    "ready is missing": lambda job: shutil.rmtree(job / ".tokens" / "ready"),
-    "ready is a file": lambda job: _make_file(job / ".tokens" / "ready"),
-    "the journal is a file": lambda job: _make_file(job / ".journal"),
-    "the journal is missing": lambda job: shutil.rmtree(job / ".journal"),
-    "a sub-job's directory is a file": lambda job: _make_file(job / "job0"),
-}
+    "the hierarchy is a directory": (lambda job: _make_dir(job / ".hierarchy"), READ),
+    "the hierarchy is no text": (lambda job: (job / ".hierarchy").write_bytes(bytes(range(256)) * 10), READ),
+    "the hierarchy is of another version": (
+        lambda job: _replace(job / ".hierarchy", b'"format":1', b'"format":2'), "a format version that this jobqueue",
+    ),
+    "the hierarchy's jobs are no JSON": (
+        lambda job: _replace(job / ".hierarchy", b'"place"', b'"plaice'), "job 0 of the hierarchy cannot be read",
+    ),
+    "the hierarchy's jobs lack a field": (
+        lambda job: _replace(job / ".hierarchy", b'"params"', b'"parans"'), "job 0 of the hierarchy cannot be read",
+    ),
+    "the tokens are missing": (lambda job: shutil.rmtree(job / ".tokens"), READY),
+    "the tokens are a file": (lambda job: _make_file(job / ".tokens"), READY),
+    "ready is missing": (lambda job: shutil.rmtree(job / ".tokens" / "ready"), READY),
+    "ready is a file": (lambda job: _make_file(job / ".tokens" / "ready"), READY),
+    "a token is of a job that is not there": (
+        lambda job: _first(job / ".tokens/ready").rename(job / ".tokens/ready/0000009.0.0.0"),
+        "there is no job 9 in the hierarchy",
+    ),
+    "the journal is a file": (lambda job: _make_file(job / ".journal"), ".journal"),
+    "the journal is missing": (lambda job: shutil.rmtree(job / ".journal"), ".journal"),
+    "a sub-job's directory is a file": (lambda job: _make_file(job / "job0"), "job0"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
@@ -71,13 +85,18 @@ def test_a_broken_job_is_named_and_held_and_the_others_go_on(q: Queue, start: ST
     before = q.submit("result = 'before'")
     broken = q.submit("result = 'broken'", "result = 'broken'")
     after = q.submit("result = 'after'")
-    DAMAGE[kind](Path(broken.location))
+    spoil, words = DAMAGE[kind]
+    spoil(Path(broken.location))
     worker = start("--slots", slots, "--exit-when-empty")
     assert worker.ends() == 0
     assert before.listSubJobs()[0].result == "before"
     assert after.listSubJobs()[0].result == "after"
     assert [name.partition(".")[0] for name in q.entries("held")] == ["500-00000002"]
-    assert any("job2 is broken" in line and "is held" in line for line in worker.complaints()), worker.log_text()
+    said = [line for line in worker.complaints() if "job2 is broken" in line]
+    # Of two slots the other may have been quicker, and have found the same of another job.
+    assert words in said[0].replace("job 1 of", "job 0 of"), worker.log_text()
+    assert "it is held and the others go on. `jobqueue delete job2` removes it." in said[0]
+    assert len(said) == 1 or slots == "2"
     assert len(worker.complaints()) <= 4, worker.log_text()
     assert q.workers() == []
 
@@ -91,7 +110,7 @@ def test_a_job_that_breaks_while_it_runs_does_not_stop_the_worker(
     after = q.submit("result = 'after'")
     worker = start("--slots", "1", "--exit-when-empty")
     gate.wait_for()
-    DAMAGE[kind](Path(broken.location))
+    DAMAGE[kind][0](Path(broken.location))
     gate.open()
     until(after.isFinished, "the other one has finished")
     assert after.listSubJobs()[0].result == "after"
@@ -101,17 +120,85 @@ def test_a_job_that_breaks_while_it_runs_does_not_stop_the_worker(
     assert worker.ends() == 0
 
 
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_broken_job_can_be_listed_and_deleted(q: Queue, kind: str, run_all: Callable[[], int]) -> None:
+    broken, good = q.submit("pass"), q.submit("pass")
+    DAMAGE[kind][0](Path(broken.location))
+    assert q.queue.listJobs() == [broken, good]
+    listed = run_jobqueue("-q", str(q.dir), "list")
+    assert listed.returncode == 0, listed.stderr
+    assert "job1" in listed.stdout
+    q.queue.deleteJobs(broken)
+    assert q.queue.listJobs() == [good]
+    assert not os.path.exists(broken.location)
+    assert run_all() == 2
+
+
+def test_what_cannot_be_read_is_an_error_that_names_the_file(q: Queue) -> None:
+    job = q.submit()
+    (Path(job.location) / ".hierarchy").unlink()
+    handle = q.queue.listJobs()[0]
+    for question in (lambda: handle.label, handle.isFinished, handle.listSubJobs):
+        with pytest.raises(BrokenJobError, match=f"^{job.location}/.hierarchy: the hierarchy cannot be read"):
+            question()
+
+
+def test_a_torn_line_in_a_journal_harms_no_other_record(q: Queue, run_all: Callable[[], int]) -> None:
+    root = q.queue.createJobRoot("code", text="result = 'root'")
+    root.createJob("code", text="result = 'child'")
+    job = root.activate()
+    assert run_all() == 2
+    (child,) = job.listSubJobs()
+    assert child.journalFile is not None
+    path = Path(child.journalFile)
+    first = path.read_bytes().index(b'{"event":"end"')
+    path.write_bytes(path.read_bytes()[:first] + b"\0" * 20 + path.read_bytes()[first + 20 :])
+    assert job.result == "root"
+    assert child.isFinished()
+    assert not child.hasError()
+    assert child.endTime is None
+    with pytest.raises(jobqueue.JobQueueError, match="the record of job1/job0 is lost, and its result with it"):
+        _ = child.result
+
+
+# --- names that nobody knows ------------------------------------------------------------------------------------------
+
 FOREIGN = (
-    ".nfs000000000000001",
-    "._x",
-    ".DS_Store",
-    "Thumbs.db",
-    "x.tmp",
-    "0000000.0.0",
-    "0000000.0.0.0.0",
-    "\u00e4",
-    "1.2.3.x",
-)
+    ".nfs000000000000001", "._x", "._500-00000001.0", ".DS_Store", "Thumbs.db", "x.tmp", "500-00000001.0.orig",
+    "0000000.0.0", "0000000.0.0.0.0", "0000000.0.0.0~", "1.2.3.x", "x y", "\u00e4", "K\u00e4se", "job1x", "job-1",
+    "lost+found",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("parity", [0, 1])
+def test_names_that_nobody_knows_are_ignored_everywhere(
+    q: Queue, start: START, run_all: Callable[[], int], parity: int
+) -> None:
+    """Each is once a file and once a directory."""
+    root = q.queue.createJobRoot("noop")
+    root.createJob("noop").createJob("noop")
+    job = root.activate()
+    folders = [path for path in q.dir.rglob("*") if path.is_dir() and path.name != "procs"] + [q.dir]
+    for folder in folders:
+        for number, name in enumerate(FOREIGN):
+            if number % 2 == parity:
+                (folder / name).write_text("foreign")
+            else:
+                (folder / name).mkdir()
+    assert len(folders) > 15
+    assert run_all() == 3
+    assert job.isFinished()
+    assert not job.hasError(recursive=True)
+    other = q.queue.createJobRoot("noop").activate()
+    assert other.number == 2
+    assert q.queue.listJobs() == [job, other]
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    assert worker.complaints() == []
+    assert other.isFinished()
+    q.queue.deleteJobs([job, other])
+    assert not Path(job.location).exists()
+    assert all((q.dir / folder / ".DS_Store").exists() for folder in ("index/runnable", "workers", "tmp"))
 
 
 def test_foreign_files_everywhere_change_nothing(q: Queue, start: START) -> None:
@@ -127,8 +214,7 @@ def test_foreign_files_everywhere_change_nothing(q: Queue, start: START) -> None
             (Path(base) / "foreign").mkdir()
             directories[:] = [name for name in directories if name != "foreign"]
     second.release()
-    failing = second.listSubJobs()[3]
-    until(failing.isFinished, "it has failed")
+    until(lambda: all(job.isFinished() for job in second.listSubJobs()), "three have finished, and one has failed")
     worker.signal(15)
     assert worker.ends() == 0
     assert [job.state.name for job in second.listSubJobs()] == ["FINISHED"] * 3 + ["FAILED"]
@@ -153,6 +239,23 @@ def test_a_token_of_a_job_that_is_not_in_the_hierarchy_sets_it_aside(q: Queue, s
     assert worker.ends() == 0
     assert good.listSubJobs()[0].result == 1
     assert len(q.entries("held")) == 1
+
+
+# --- broken procedures ------------------------------------------------------------------------------------------------
+
+
+def test_a_procedures_file_that_is_removed_when_a_worker_knows_it_fails_its_jobs_and_nothing_else(q: Queue) -> None:
+    with worker_on(q.dir) as worker:
+        q.queue.createJobRoot("noop").activate()
+        assert worker.run_all() == ["job1"]
+        removed, other = q.queue.createJobRoot("noop").activate(), q.submit("result = 1")
+        (q.dir / "procs" / "noop.py").unlink()
+        # A worker believes for a while that a file is what it was.
+        worker.store.share.clock.sleep(60)
+        assert worker.run_all() == ["job2", "job3/job0", "job3"]
+    assert "there is no procedure noop; there are" in (removed.error or "")
+    assert other.listSubJobs()[0].result == 1
+    assert_sound(q.dir)
 
 
 def test_procedures_that_cannot_be_made_fail_their_jobs_and_nothing_else(

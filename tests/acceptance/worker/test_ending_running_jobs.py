@@ -134,6 +134,36 @@ def test_set_error_ends_only_the_job_that_is_meant(q: Queue, start: START, tmp_p
     assert not handles[1].hasError(recursive=True)
 
 
+@pytest.mark.parametrize("action", ["setError", "cancel"])
+def test_what_is_to_end_one_job_and_hits_the_next_one_in_its_slot_is_not_held_against_that_one(
+    q: Queue, start: START, tmp_path: Path, action: str
+) -> None:
+    """The first one takes SIGTERM for a word to go on; when SIGKILL comes the slot runs another hierarchy's job."""
+    gates = [Gate(tmp_path, name) for name in ("meant", "hit")]
+    told = tmp_path / "told"
+    listen = f"import signal\nsignal.signal(signal.SIGTERM, lambda *_: open({str(told)!r}, 'w').close())\n"
+    meant, hit = q.submit(listen + gates[0].code), q.submit(f"{gates[1].code}result = 'went on'")
+    worker = start("--slots", "1", "--exit-when-empty")
+    gates[0].wait_for()
+    job = meant.listSubJobs()[0]
+    if action == "setError":
+        job.setError()
+    else:
+        meant.cancel()
+    until(told.exists, "it has been told to end")
+    gates[0].open()
+    gates[1].wait_for(2)
+    gates[1].open()
+    assert worker.ends() == 0
+    other = hit.listSubJobs()[0]
+    assert (other.result, other.attempt, q.charged(2, 0)) == ("went on", 2, 0)
+    assert worker.says("its process was ended for another job's sake")
+    # It had ended well before anybody could end it.
+    assert job.isFinished()
+    assert not job.hasError()
+    assert_sound(q.dir)
+
+
 def test_cancel_ends_what_runs_of_a_hierarchy_and_nothing_of_it_is_begun(
     q: Queue, start: START, gate: Gate, tmp_path: Path
 ) -> None:

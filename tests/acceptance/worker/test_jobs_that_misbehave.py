@@ -28,6 +28,7 @@ def ended_by(number: int) -> str:
     return f"signal {number} ({signal.strsignal(number)})"
 
 
+REAL_TIME = ended_by(signal.SIGRTMIN + 6)
 # What makes the process end, and the words for it.
 DEATHS = {
     "exits": (EXIT, "exit code 7"),
@@ -36,6 +37,8 @@ DEATHS = {
     "aborts": (ABORT, ended_by(6)),
     "kills itself": (KILL, ended_by(9)),
     "is told to end": ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", ended_by(15)),
+    # A number without a name.
+    "is ended by a real-time signal": ("import os, signal; os.kill(os.getpid(), signal.SIGRTMIN + 6)", REAL_TIME),
     "ends its process group": ("import os, signal; os.killpg(0, signal.SIGKILL)", ended_by(9)),
 }
 # What only makes the job fail, and the words for it.
@@ -247,6 +250,52 @@ def test_a_job_that_spoils_the_modules_of_its_process_ends_its_own_attempts_and_
     before, spoiling, *after = handle.listSubJobs()
     assert [before.result, *(job.result for job in after)] == [1, 2, 3]
     assert spoiling.attempt <= 3
+    assert_sound(q.dir)
+
+
+# Keeps files open until no more can be opened.
+LEAK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+sys.leaked = []
+try:
+    while True:
+        sys.leaked.append(open('/dev/null'))
+except OSError:
+    pass
+print('to keep this takes a descriptor, too')
+"""
+
+
+def test_a_job_that_leaks_all_file_descriptors_ends_its_slot_and_another_one_goes_on(q: Queue, start: START) -> None:
+    pid = "import os; result = os.getpid()"
+    handle = q.submit(pid, LEAK, pid, pid)
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    before, leaking, *after = handle.listSubJobs()
+    assert leaking.isFinished()
+    assert leaking.error == "its process ended with exit code 1; 3 attempts have died"
+    assert after[0].result == after[1].result != before.result
+    assert [q.charged(1, node) for node in (0, 2, 3)] == [0, 0, 0]
+    assert worker.says("its process ends: OSError: [Errno 24] Too many open files")
+    assert_sound(q.dir)
+
+
+def test_a_slot_that_ends_by_an_error_of_its_own_says_which_and_where_and_another_one_goes_on(
+    q: Queue, start: START
+) -> None:
+    pid = "import os; result = os.getpid()"
+    spoil = "from jobqueue.worker.runner import Runner\nRunner.step = lambda self: [][7]"
+    handle = q.submit(pid, spoil, pid)
+    worker = start("--slots", "1", "--exit-when-empty", "--verbose")
+    assert worker.ends() == 0
+    before, _, after = handle.listSubJobs()
+    assert not handle.hasError(recursive=True)
+    assert before.result != after.result
+    assert "slot 1: its process ends: IndexError: list index out of range" in worker.complaints()[0]
+    trace = worker.log_text().partition("Traceback (most recent call last)")
+    assert trace[0].splitlines()[-1].partition(" DEBUG ")[2].startswith("slot 1: ")
+    assert "<lambda>" in trace[2]
     assert_sound(q.dir)
 
 

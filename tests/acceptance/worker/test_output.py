@@ -9,6 +9,7 @@ import pytest
 
 import jobqueue
 from tests.acceptance.worker.driver import Gate, Queue, Worker, until
+from tests.soundness import assert_sound
 
 START = Callable[..., Worker]
 MEGABYTE = 1 << 20
@@ -89,6 +90,20 @@ def test_a_job_that_prints_nothing_has_no_files_of_it(q: Queue, start: START) ->
     handle = q.submit("pass")
     run(start)
     assert list((Path(handle.listSubJobs()[0].location) / ".attempt1").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", ['echo kept; rm -r "$JOBQUEUE_RUNNING_DIR"', 'echo kept; rm -r "$JOBQUEUE_RUNNING_DIR"; exit 3']
+)
+def test_the_output_of_a_job_that_removes_its_own_directory_is_kept(q: Queue, start: START, command: str) -> None:
+    handle = q.submit_commands(command)
+    run(start)
+    job = handle.listSubJobs()[0]
+    assert job.isFinished()
+    assert job.hasError() == ("exit" in command)
+    assert (job.attempt, q.charged(1, 0)) == (1, 0)
+    assert Path(job.stdoutFile or "").read_text() == "kept\n"
+    assert_sound(q.dir)
 
 
 def test_both_streams_are_kept_apart(q: Queue, start: START) -> None:

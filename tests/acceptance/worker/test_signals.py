@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.worker.driver import Gate, Queue, Worker, is_alive, lines, until
+from tests.acceptance.worker.driver import PATIENCE_S, Gate, Queue, Worker, end_processes, is_alive, lines, until
 from tests.soundness import assert_sound
 
 ENDING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
@@ -117,6 +121,83 @@ def test_two_signals_end_an_idle_worker(q: Queue, start: START) -> None:
     assert q.workers() == []
 
 
+def test_a_signal_to_all_processes_of_a_host_that_shuts_down_is_held_against_no_job(
+    q: Queue, start: START, tmp_path: Path
+) -> None:
+    gates = [Gate(tmp_path, name) for name in ("one", "other")]
+    q.submit(*(each.code for each in gates))
+    worker = start("--slots", "2")
+    for each in gates:
+        each.wait_for()
+    for pid in (worker.process.pid, *worker.children()):
+        os.kill(pid, signal.SIGTERM)
+    assert worker.ends() == 0
+    assert q.folder(1, "ready") == ["0000000.1.2.0", "0000001.1.2.0"], "given back, and charged with nothing"
+    assert q.workers() == []
+    assert_sound(q.dir)
+
+
+def test_a_hangup_that_is_ignored_for_a_worker_stays_ignored(q: Queue, tmp_path: Path) -> None:
+    """`nohup runjobs QUEUE &`, and then one logs out."""
+    command = ["nohup", sys.executable, "-m", "jobqueue.cli.runjobs", str(q.dir), "--slots", "1", "--poll", "0.1"]
+    log = tmp_path / "log"
+    process = subprocess.Popen(
+        [*command, "--log", str(log)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    worker = Worker(q.dir, log, process=process)
+    try:
+        # From here its signal handlers are set.
+        worker.wait_to_say("has come to")
+        worker.signal(signal.SIGHUP)
+        worker.wait_for_beats(2)
+        handle = q.submit("result = 1")
+        until(handle.isFinished, "a worker that takes new jobs")
+        worker.signal(signal.SIGTERM)
+        assert worker.ends() == 0
+    finally:
+        worker.end_at_once()
+    assert worker.says("finishing what runs", 1)
+    assert not worker.says("Once more", 2)
+
+
+@pytest.mark.parametrize("has_log", [True, False])
+def test_a_worker_whose_terminal_is_closed_finishes_what_runs_and_ends(
+    q: Queue, gate: Gate, tmp_path: Path, has_log: bool
+) -> None:
+    handle = q.submit(gate.code, "result = 'not taken'")
+    ours, theirs = pty.openpty()
+    log = tmp_path / "log"
+    # Only the terminal that controls a session tells it that it was closed. Source: tty_ioctl(4).
+    command = ["setsid", "--ctty", sys.executable, "-m", "jobqueue.cli.runjobs", str(q.dir), "--slots", "1"]
+    if has_log:
+        command += ["--log", str(log)]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, text=True)
+    os.close(theirs)
+    worker = Worker(q.dir, log, process=process)
+    try:
+        while not gate.arrivals():
+            # What it shows must be read, or it would wait for us.
+            if select.select([ours], [], [], 0.1)[0]:
+                os.read(ours, 65536)
+        os.close(ours)
+        if has_log:
+            worker.wait_to_say("finishing what runs")
+        # It has meanwhile drawn what it shows, or tried to, more than once.
+        worker.wait_for_beats(4)
+        gate.open()
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        worker.end_at_once()
+    first, second = handle.listSubJobs()
+    assert (first.state.name, first.attempt, second.state.name) == ("FINISHED", 1, "READY")
+    assert q.workers() == []
+    assert_sound(q.dir)
+
+
 def holding(path: Path) -> str:
     """Holds the interpreter in a call of C, for as long as nobody ends the process."""
     return (
@@ -183,7 +264,32 @@ def test_a_killed_supervisor_takes_idle_slots_along(q: Queue, start: START) -> N
     until(lambda: not any(map(is_alive, slots)), "the slots are gone")
 
 
-def test_a_killed_guard_is_replaced_with_the_next_slot(q: Queue, start: START, gate: Gate) -> None:
+def test_a_killed_guard_is_replaced_by_one_that_knows_all_slots(
+    q: Queue, start: START, gate: Gate, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    q.submit_commands(with_grandchild(gate, pids), with_grandchild(gate, pids))
+    worker = start("--slots", "2")
+    gate.wait_for(2)
+    processes = [*worker.slots(), *gate.arrivals(), *map(int, lines(pids))]
+    first = worker.guard()
+    try:
+        os.kill(first, signal.SIGKILL)
+        until(lambda: worker.guard() != first, "another guard")
+        assert not worker.complaints()
+        # By then it has been told all that it has to know.
+        worker.wait_for_beats(2)
+        worker.signal(signal.SIGKILL)
+        worker.ends()
+        until(lambda: not any(map(is_alive, processes)), "slots, shells and their children are gone")
+    finally:
+        end_processes(processes)
+    assert_sound(q.dir)
+
+
+def test_a_worker_whose_guard_is_killed_goes_on_and_the_next_slot_is_guarded_too(
+    q: Queue, start: START, gate: Gate
+) -> None:
     q.submit(gate.code)
     worker = start("--slots", "1")
     gate.wait_for()

@@ -1,6 +1,6 @@
-"""A share that answers with errors: no job is blamed, results are kept and committed later, and the log says so.
+"""A share, or a host, that answers with errors: no job is blamed, results are kept, and the log says so.
 
-The errors are put by strace into the calls of the real worker.
+Most errors are put by strace into the calls of the real worker.
 """
 
 from __future__ import annotations
@@ -151,6 +151,77 @@ def test_trouble_that_passes_delays_a_job_and_the_log_says_what_is_waited_for(
     assert lines(ran) == ["x"], "it was executed once"
     assert any(words in line for line in tried.worker.complaints()), tried.worker.log_text()
     assert [q.charged(1, node) for node in range(4)] == [0, 0, 0, 0]
+    assert_sound(q.dir)
+
+
+def test_a_timeout_does_not_count_the_time_for_which_a_result_is_kept(q: Queue, faulty: FAULTY) -> None:
+    """The third try to save what was printed comes a second after the timeout."""
+    handle = q.submit("print('printed'); result = 1", options={"timeout": 2.5})
+    tried = faulty("openat:error=ENOSPC:when=1..3", q.dir / "job1/job0/.attempt1/stdout")
+    assert tried.worker.ends() == 0
+    assert tried.faults() == 3
+    job = handle.listSubJobs()[0]
+    assert not job.hasError(), job.error
+    assert (job.result, job.attempt, q.charged(1, 0)) == (1, 1, 0)
+    assert_sound(q.dir)
+
+
+# Each slot's first two listings of what lies in its worker's running/ fail.
+_NO_LISTING = """
+import errno
+from jobqueue.tokens import Tokens
+real, left = Tokens.running_of, [1, 1]
+def running_of(tokens, worker):
+    if left:
+        left.pop()
+        raise OSError(errno.EIO, "Input/output error", worker)
+    return real(tokens, worker)
+Tokens.running_of = running_of
+"""
+
+
+def test_trouble_of_the_share_while_slots_fall_idle_ends_neither_them_nor_their_worker(q: Queue, start: START) -> None:
+    worker = start("--slots", "2", after=_NO_LISTING)
+    worker.wait_to_say("looking again in", 4)
+    slots = worker.slots()
+    handle = q.submit(*["import os; result = os.getpid()"] * 3)
+    until(handle.isFinished, "it has finished")
+    assert {job.result for job in handle.listSubJobs()} <= set(slots)
+    worker.signal(signal.SIGTERM)
+    assert worker.ends() == 0
+    assert [line for line in worker.complaints() if "Input/output error" not in line and "Ending: " not in line] == []
+
+
+# The guard and the first slot come into being, the next four processes do not.
+_NO_PROCESS = """
+import errno, os
+real, calls = os.fork, []
+def fork():
+    calls.append(1)
+    if 3 <= len(calls) <= 6:
+        raise OSError(errno.{name}, os.strerror(errno.{name}))
+    return real()
+os.fork = fork
+"""
+
+
+@pytest.mark.parametrize("name", ["EAGAIN", "ENOMEM"])
+def test_a_slot_that_cannot_be_replaced_for_want_of_processes_or_memory_keeps_its_place_until_it_can(
+    q: Queue, start: START, tmp_path: Path, name: str
+) -> None:
+    gate = Gate(tmp_path)
+    handle = q.submit(f"{gate.code}result = 1")
+    worker = start("--slots", "1", "--exit-when-empty", after=_NO_PROCESS.format(name=name))
+    slot = gate.wait_for()
+    open_files = len(os.listdir(f"/proc/{worker.process.pid}/fd"))
+    os.kill(slot, signal.SIGKILL)
+    assert gate.wait_for(2) != slot
+    assert worker.says("slot 1 cannot be started again", 4)
+    assert len(os.listdir(f"/proc/{worker.process.pid}/fd")) == open_files
+    gate.open()
+    assert worker.ends() == 0
+    job = handle.listSubJobs()[0]
+    assert (job.result, job.attempt, q.charged(1, 0)) == (1, 2, 1)
     assert_sound(q.dir)
 
 
