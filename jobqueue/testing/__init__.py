@@ -7,9 +7,9 @@
 """
 
 from jobqueue.testing.anomalies import Anomalies, Fault, Locks
-from jobqueue.testing.calls import ModelCall, ModelCalls, Watcher
 from jobqueue.testing.clock import FakeClock
 from jobqueue.testing.host import ModelHost
+from jobqueue.testing.process import ModelCall, Watcher
 from jobqueue.testing.queues import temporary_queue
 from jobqueue.testing.server import ModelServer
 from jobqueue.testing.share import ModelShare
@@ -20,7 +20,6 @@ __all__ = [
     "Fault",
     "Locks",
     "ModelCall",
-    "ModelCalls",
     "ModelHost",
     "ModelServer",
     "ModelShare",

@@ -6,46 +6,18 @@ import errno
 import os
 import posixpath
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
-from jobqueue.testing.anomalies import CHANGING, REFUSALS, REPEATED, UNCERTAIN, Fault
+from jobqueue.testing.anomalies import REFUSALS
 from jobqueue.testing.host import ModelHost
+from jobqueue.testing.process import ModelCall, ModelProcess, ProcessEnded, Watcher
 from jobqueue.testing.server import Directory, File, refuse
 
 T = TypeVar("T")
 _FIRST_FD = 1000
 _RIGHTS = 0o777
-
-
-class ProcessEnded(BaseException):
-    """The process that makes this call is dead; nobody catches this."""
-
-
-class ModelCall(NamedTuple):
-    """One call on the share: its name, the path, the other path of a rename."""
-
-    name: str
-    path: str
-    target: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.path}" + (f" -> {self.target}" if self.target else "")
-
-
-class Watcher:
-    """Is there at every call of a process; as it is, it does nothing.
-
-    A scheduler lets others go on in `before`, and gives out faults; a record is kept in `after`.
-    """
-
-    def before(self, calls: ModelCalls, call: ModelCall) -> Fault | None:
-        """What befalls this call."""
-        return calls.by_chance(call)
-
-    def after(self, calls: ModelCalls, call: ModelCall, answer: object) -> None:
-        """The answer, which is an `OSError` if that is what it was."""
 
 
 class _Open:
@@ -106,18 +78,8 @@ class _ReadFile:
         return self._calls.pread(self._fd, 1 << 40, 0)
 
 
-class ModelCalls:
-    """Stands in for ``os`` in share.py, for one process.
-
-    Args:
-        host: on which it runs.
-        chance: decides which faults befall its calls.
-        watcher: is there at every call.
-
-    Attributes:
-        name: who this is, for timelines.
-        is_dead: from now on no call returns.
-    """
+class ModelCalls(ModelProcess):
+    """Stands in for ``os`` in share.py, for one process; see `ModelProcess`."""
 
     # What the real one has, too.
     O_RDONLY, O_WRONLY, O_RDWR = os.O_RDONLY, os.O_WRONLY, os.O_RDWR
@@ -128,93 +90,19 @@ class ModelCalls:
     def __init__(
         self, host: ModelHost, chance: random.Random, watcher: Watcher | None = None, name: str = "process"
     ) -> None:
-        self.host = host
-        self.server = host.server
-        self.chance = chance
-        self.watcher = watcher or Watcher()
-        self.name = name
-        self.is_dead = False
+        super().__init__(host, chance, watcher, name)
         self.path = _PathCalls(self)
         self._fds: dict[int, _Open] = {}
         self._next_fd = _FIRST_FD
         self._locked: list[File] = []
-        # The call that is under way, while others go on.
-        self._pending: Callable[[], object] | None = None
 
-    # --- how calls are answered ----------------------------------------------------------------------------------
-
-    def by_chance(self, call: ModelCall) -> Fault | None:
-        """A fault of this host's anomalies."""
-        odds = self.host.anomalies
-        if not (odds.lost_answers or odds.errors or odds.late or odds.no_room):
-            return None
-        dice = self.chance.random()
-        for fault, odd in (
-            (Fault.LOST_ANSWER, odds.lost_answers if call.name in REPEATED else 0.0),
-            (Fault.ERROR_AFTER, odds.errors / 2),
-            (Fault.ERROR_BEFORE, odds.errors / 2),
-            (Fault.LATE, odds.late if call.name in REPEATED else 0.0),
-            (Fault.NO_ROOM, odds.no_room if call.name in CHANGING else 0.0),
-        ):
-            dice -= odd
-            if dice < 0:
-                return fault
-        return None
-
-    def _call(self, call: ModelCall, do: Callable[[], T]) -> T:
-        if self.is_dead:
-            raise ProcessEnded
-        self._pending = do
-        fault = self.watcher.before(self, call)
-        server = self.server
-        while (left_s := server.down_until - server.clock.monotonic()) > 0:
-            # A hard mount waits until it is answered, however long that takes.
-            server.clock.sleep(left_s)
-            if self.is_dead:
-                raise ProcessEnded
-        self._pending = None
-        if server.has_late:
-            server.execute_late()
-        try:
-            answer = do() if fault is None else self._misanswer(fault, call, do)
-        except OSError as error:
-            self.watcher.after(self, call, error)
-            raise
-        self.watcher.after(self, call, answer)
-        return answer
-
-    def _misanswer(self, fault: Fault, call: ModelCall, do: Callable[[], T]) -> T:
-        if fault is Fault.LOST_ANSWER:
-            do()
-            refuse(REPEATED[call.name], call.path)
-        if fault is Fault.ERROR_AFTER:
-            self._forget(do())
-        elif fault is Fault.LATE:
-            self.server.later(self.chance.random() * self.host.anomalies.late_s, lambda: self._forget(do()))
-            refuse(errno.ETIMEDOUT, call.path)
-        refuse(self.chance.choice(REFUSALS if fault is Fault.NO_ROOM else UNCERTAIN), call.path)
+    # --- the end -------------------------------------------------------------------------------------------------
 
     def _forget(self, answer: object) -> None:
-        """Closes what was opened for somebody who was told that it was not."""
         if type(answer) is int and answer in self._fds:
             self._close(answer)
 
-    def die(self, *, last_call_s: float | None = None, with_host: bool = False) -> None:
-        """Ends the process.
-
-        Args:
-            last_call_s: so much later the call is executed that was under way; ``None``: never.
-            with_host: its host has died, too; else its files are closed and its locks are free.
-        """
-        if self.is_dead:
-            return
-        self.is_dead = True
-        if self._pending is not None and last_call_s is not None:
-            do = self._pending
-            self.server.later(last_call_s, lambda: self._forget(do()))
-        if with_host:
-            self._fds.clear()
-            return
+    def _end(self) -> None:
         for fd in list(self._fds):
             self._close(fd)
         for file in self._locked:

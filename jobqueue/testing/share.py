@@ -11,8 +11,9 @@ from typing import Any
 from jobqueue import share as real
 from jobqueue.clock import Clock
 from jobqueue.share import Appender, Lock, Share
-from jobqueue.testing.calls import ModelCalls, Watcher
+from jobqueue.testing.calls import ModelCalls
 from jobqueue.testing.host import ModelHost
+from jobqueue.testing.process import Watcher
 from jobqueue.testing.server import ModelServer
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jobqueue
 from jobqueue.testing.anomalies import CHANGING, REPEATED, Anomalies, Fault
-from jobqueue.testing.calls import ModelCall, ModelCalls
+from jobqueue.testing.process import ModelCall, ModelProcess
 from tests.simulation.processes import start_worker
 from tests.simulation.scene import Scene, attached
 from tests.simulation.world import QUIET, Actor, Director, Violation, World
@@ -89,7 +89,7 @@ class Planned(Director):
         turns = self._order[at + 1 :] + self._order[: at + 1]
         return min(ready, key=lambda actor: turns.index(actor.name))
 
-    def fault(self, _world: World, calls: ModelCalls, call: ModelCall) -> Fault | None:
+    def fault(self, _world: World, calls: ModelProcess, call: ModelCall) -> Fault | None:
         if not self._has_begun:
             return None
         self.ways += [Deviation(self._turn, "", fault) for fault in _faults_of(calls, call)]
@@ -97,7 +97,7 @@ class Planned(Director):
         return Fault[name] if befallen == call.name else None
 
 
-def _faults_of(calls: ModelCalls, call: ModelCall) -> Iterator[str]:
+def _faults_of(calls: ModelProcess, call: ModelCall) -> Iterator[str]:
     """What can befall a call, or its process before or after it."""
     answers = [Fault.ERROR_BEFORE]
     if call.name in CHANGING:

@@ -6,7 +6,7 @@ import random
 from typing import NamedTuple
 
 from jobqueue.testing.anomalies import REPEATED, Anomalies, Fault, Locks
-from jobqueue.testing.calls import ModelCall, ModelCalls
+from jobqueue.testing.process import ModelCall, ModelProcess
 from tests.simulation.people import add_person
 from tests.simulation.processes import start_worker
 from tests.simulation.scene import SHAPES, Scene, attached
@@ -61,7 +61,7 @@ class ByChance(Director):
     def __init__(self, troubles: Troubles, chance: random.Random) -> None:
         self._troubles = troubles
         self.chance = chance
-        self._lost: set[ModelCalls] = set()
+        self._lost: set[ModelProcess] = set()
         kinds = [self._kill] * troubles.kills + [self._suspend] * troubles.suspends
         kinds += [self._outage] * troubles.outages + [self._jump] * troubles.jumps
         # The next one is taken from the end.
@@ -78,7 +78,7 @@ class ByChance(Director):
             return world.last
         return self.chance.choice(ready)
 
-    def fault(self, world: World, calls: ModelCalls, call: ModelCall) -> Fault | None:
+    def fault(self, world: World, calls: ModelProcess, call: ModelCall) -> Fault | None:
         if calls in self._lost:
             self._lost.discard(calls)
             return Fault.LOST_ANSWER if call.name in REPEATED else None

@@ -15,8 +15,8 @@ import greenlet
 
 from jobqueue.clock import Clock
 from jobqueue.testing.anomalies import Anomalies, Fault
-from jobqueue.testing.calls import ModelCall, ModelCalls, ProcessEnded, Watcher
 from jobqueue.testing.host import ModelHost
+from jobqueue.testing.process import ModelCall, ModelProcess, ProcessEnded, Watcher
 from jobqueue.testing.server import ModelServer
 from jobqueue.testing.share import ModelShare
 
@@ -68,7 +68,7 @@ class Actor:
         self.name = name
         self.wake_at = world.time
         self.suspended_until = 0.0
-        self.calls: list[ModelCalls] = []
+        self.calls: list[ModelProcess] = []
         self.is_over = False
         self.is_service = is_service
         self.is_asleep = False
@@ -130,7 +130,7 @@ class Director:
         """Who goes on of those that can; ``None``: nobody, something else has happened."""
         return world.last if world.last in ready else ready[0]
 
-    def fault(self, _world: World, calls: ModelCalls, call: ModelCall) -> Fault | None:
+    def fault(self, _world: World, calls: ModelProcess, call: ModelCall) -> Fault | None:
         return calls.by_chance(call)
 
     def between(self, _world: World) -> None:
@@ -232,7 +232,7 @@ class World(Watcher):
 
     # --- what actors do ------------------------------------------------------------------------------------------
 
-    def before(self, calls: ModelCalls, call: ModelCall) -> Fault | None:
+    def before(self, calls: ModelProcess, call: ModelCall) -> Fault | None:
         actor = self.current
         if actor is None:
             return None
@@ -244,7 +244,7 @@ class World(Watcher):
             self.steps += 1
         return self.director.fault(self, calls, call)
 
-    def after(self, calls: ModelCalls, call: ModelCall, answer: object) -> None:
+    def after(self, calls: ModelProcess, call: ModelCall, answer: object) -> None:
         self.timeline.append(Event(self.time, calls.name, call, answer))
 
     def note(self, words: object) -> None:
