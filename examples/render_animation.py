@@ -98,7 +98,8 @@ def add_tachyon(sheet: Job, shot: Shot, number: int) -> Job:
         file.write(helix.scene(number, shot.frames, (shot.width, shot.height)))
     return sheet.createJob(
         "command",
-        cmd=["tachyon", exported, "-numthreads", "1", "-format", "PNG", "-o", shot.frame(number)],
+        cmd=["tachyon", exported, "-numthreads", "1", "-format", "PNG", "-o", "{output}"],
+        outputs=[shot.frame(number)],
         label=f"frame {number}",
     )
 

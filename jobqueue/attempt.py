@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from jobqueue import params
-from jobqueue.errors import JobQueueError
+from jobqueue.errors import JobQueueError, OutputError
 from jobqueue.hierarchy import Node
-from jobqueue.layout import QUEUE_VARIABLE, JobLayout, RunningToken, base_name, job_name
+from jobqueue.layout import QUEUE_VARIABLE, JobLayout, RunningToken, base_name, job_name, temporary_name
+from jobqueue.outputs import Outputs
 from jobqueue.procedures import describe
+from jobqueue.share import UnsyncedError
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 
@@ -31,14 +33,17 @@ class Attempt:
         job: the top-level job.
         node: the job.
         token: its token in running/.
+        worker: the name of the worker in whose running/ it lies.
         spool: takes what it prints.
 
     Files:
-        Makes the attempt's directory; writes ``stdout``, ``stderr``, ``status.json`` and ``traceback`` in it where
-        there is something to write.
+        Makes the attempt's directory; writes ``stdout``, ``stderr``, ``status.json``, ``traceback`` and ``.outputs`` in
+        it where there is something to write.
     """
 
-    def __init__(self, store: Store, job: JobLayout, node: Node, token: RunningToken, spool: Spool) -> None:
+    def __init__(
+        self, store: Store, job: JobLayout, node: Node, token: RunningToken, worker: str, spool: Spool
+    ) -> None:
         self.name = job_name(token.job, node.place)
         self.token = token
         self.files = job.attempt(node.place, token.attempt)
@@ -55,6 +60,7 @@ class Attempt:
         self._trace = ""
         self._is_over = False
         self._lock = threading.Lock()
+        self.outputs = Outputs(store.share, store.layout.dir, temporary_name(worker, token), self.files.outputs)
         self.started = store.share.clock.now()
 
     # --- what the procedure sees ---------------------------------------------------------------------------------
@@ -75,6 +81,15 @@ class Attempt:
 
     def mark_error(self) -> None:
         self._failed = True
+
+    def output(self, path: str) -> str:
+        return self.outputs.declare(path)
+
+    def output_folder(self, directory: str) -> str:
+        return self.outputs.open_folder(directory)
+
+    def adopt_outputs(self, directory: str) -> list[str]:
+        return self.outputs.adopt(directory)
 
     # --- running -------------------------------------------------------------------------------------------------
 
@@ -154,6 +169,32 @@ class Attempt:
             record["traceback"] = trace[-_MAX_TRACEBACK:]
         self._trace = trace
         return record
+
+    def seal(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The record with the outputs, once all of them are whole and on the disk; can be repeated.
+
+        An output that was declared and is not there makes the job fail.
+
+        Raises:
+            JobQueueError: what was written to one may be lost, so that the job has to be run again.
+            OSError: the share is in trouble.
+        """
+        self.outputs.close()
+        if not self.outputs.temporaries:
+            return record
+        sealed = {**record, "temporaries": self.outputs.temporaries}
+        if not record["ok"]:
+            return sealed
+        try:
+            sealed["outputs"] = self.outputs.sync()
+        except UnsyncedError as error:
+            raise JobQueueError(
+                f"the file system could not write it ({error.strerror}); {self.name} is given back", error.filename
+            ) from error
+        except OutputError as error:
+            del sealed["result"]
+            sealed.update(ok=False, error=str(error), traceback="")
+        return sealed
 
     def _parameters(self) -> dict[str, Any]:
         return {name: params.decode(value) for name, value in self._node.params.items()}

@@ -9,7 +9,8 @@ class Clock:
     """The machine's clock.
 
     ``now`` is for people (records, tables): clocks of two hosts may differ by hours, so no decision rests on it.
-    ``monotonic`` is for this process's own intervals.
+    ``monotonic`` is for this process's own intervals; while the machine is suspended it stands still. ``boottime`` goes
+    on: by it one finds out that one was away.
     """
 
     def now(self) -> float:
@@ -19,6 +20,10 @@ class Clock:
     def monotonic(self) -> float:
         """Seconds since an arbitrary start, never going back."""
         return time.monotonic()
+
+    def boottime(self) -> float:
+        """Seconds since an arbitrary start, suspended ones included. Source: clock_gettime(2), CLOCK_BOOTTIME."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

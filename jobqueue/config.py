@@ -28,6 +28,7 @@ _SETTINGS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "keepJobsInRepository": (False, _is_bool, "True or False"),
     "useSymLinks": (False, _is_bool, "True or False"),
     "beat": (5.0, _is_seconds, "a number of seconds above 0"),
+    "deadAfter": (120.0, _is_seconds, "a number of seconds above 0"),
 }
 
 
@@ -42,6 +43,7 @@ class QueueConfig:
         keep_jobs_in_repository: sub-jobs lie flat under the root's ``.jobs/``.
         use_sym_links: a sub-job with several parents appears in the others as a symbolic link.
         beat_s: how often a worker gives its sign of life.
+        dead_after_s: how long a worker may be silent of which nothing else is known, before it counts as dead.
 
     Raises:
         QueueNotFoundError: it is not the configuration of a job queue.
@@ -72,6 +74,7 @@ class QueueConfig:
         self.keep_jobs_in_repository: bool = settings["keepJobsInRepository"]
         self.use_sym_links: bool = settings["useSymLinks"]
         self.beat_s: float = settings["beat"]
+        self.dead_after_s: float = settings["deadAfter"]
         unknown = sorted(set(main) - set(_SETTINGS))
         if unknown:
             known = ", ".join(sorted([*_SETTINGS, *OPTION_NAMES]))

@@ -49,6 +49,10 @@ class OptionError(JobQueueError, ValueError):
     """A scheduling option that is unknown or out of its range."""
 
 
+class OutputError(JobQueueError, ValueError):
+    """A file that cannot be an output of a job, or one that was to be and is not there."""
+
+
 class FrameRangeError(JobQueueError, ValueError):
     """A text that is not a frame range."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jobqueue.errors import FrameRangeError
@@ -69,21 +70,32 @@ class Template:
     Args:
         command: a shell line, or a list of arguments; ``{{`` and ``}}`` are literal braces.
         size: how many frames a piece may have; ``{frame}`` is the one frame, so it wants 1.
+        outputs: paths of what the command makes, with the same fields; in the command ``{output}``, ``{output1}`` and
+            so on are left for the procedure to fill in.
 
     Raises:
         FrameRangeError: the command has another field, or a brace that is not closed.
     """
 
-    def __init__(self, command: str | list[str], size: int) -> None:
+    def __init__(self, command: str | list[str], size: int, outputs: Sequence[str] = ()) -> None:
         self._command = command
+        self._outputs = outputs
+        names = ["output", *(f"output{number}" for number in range(1, len(outputs) + 1))] if outputs else []
+        # What is put in for such a field is the field itself.
+        self._kept = {name: f"{{{name}}}" for name in names}
         self.has_fields = False
         parts = [command] if isinstance(command, str) else command
         for part in parts:
             for name in _fields(part):
+                if name not in self._kept:
+                    self._check(name, size)
+                    self.has_fields = True
+        for output in outputs:
+            for name in _fields(output):
                 self._check(name, size)
-                self.has_fields = True
         # A format that does not fit is found now, not when half of the jobs are made.
         self.fill(Chunk(1, 1, 1))
+        self.fill_outputs(Chunk(1, 1, 1))
 
     def _check(self, name: str, size: int) -> None:
         if name not in FIELDS:
@@ -96,13 +108,20 @@ class Template:
 
     def fill(self, chunk: Chunk) -> str | list[str]:
         """The command for some frames."""
+        if isinstance(self._command, str):
+            return self._filled(self._command, chunk)
+        return [self._filled(part, chunk) for part in self._command]
+
+    def fill_outputs(self, chunk: Chunk) -> list[str]:
+        """The absolute paths of the outputs for some frames; relative ones start at the present directory."""
+        return [os.path.abspath(self._filled(output, chunk)) for output in self._outputs]
+
+    def _filled(self, text: str, chunk: Chunk) -> str:
         values = {"frame": chunk.first, "start": chunk.first, "end": chunk.last, "frames": chunk.text}
         try:
-            if isinstance(self._command, str):
-                return self._command.format(**values)
-            return [part.format(**values) for part in self._command]
+            return text.format(**values, **self._kept)
         except ValueError as error:
-            raise FrameRangeError(f"a field of the command cannot be filled: {error}") from error
+            raise FrameRangeError(f"a field in {text!r} cannot be filled: {error}") from error
 
 
 def _fields(text: str) -> Iterator[str]:
@@ -129,11 +148,20 @@ def add_frame_jobs(
         pieces: the frames of each.
         params: further parameters of the procedure ``command``; a label is followed by the frames.
         options: to be set on each (see `JobOptions`).
+
+    Raises:
+        FrameRangeError: two pieces have the same output.
     """
     made = []
+    seen: set[str] = set()
     for piece in pieces:
+        outputs = template.fill_outputs(piece)
+        if doubles := seen.intersection(outputs):
+            raise FrameRangeError(f"several sub-jobs would publish {doubles.pop()}; put {{frame}} or {{start}} into it")
+        seen.update(outputs)
+        own = {"outputs": outputs} if outputs else {}
         label = params.get("label") or ("frame" if piece.first == piece.last else "frames")
-        job = root.createJob("command", cmd=template.fill(piece), **{**params, "label": f"{label} {piece.text}"})
+        job = root.createJob("command", cmd=template.fill(piece), **{**params, **own, "label": f"{label} {piece.text}"})
         for name, value in options.items():
             setattr(job.options, name, value)
         made.append(job)

@@ -168,6 +168,13 @@ class JobHandle:
             )
         raise JobStateError(f"{self.name} has no result yet, it is {seen.state.value}; wait for it", self.location)
 
+    @property
+    def outputs(self) -> list[str]:
+        """The files that it has published, by their final paths; none before it has succeeded."""
+        seen = self._reader.look()
+        record = self._reader.record(seen) if seen.state is JobState.FINISHED else None
+        return [output["path"] for output in (record or {}).get("outputs", ())]
+
     def listSubJobs(self) -> list[JobHandle]:
         """The jobs that this one depends on directly, in their order."""
         found = []

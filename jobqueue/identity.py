@@ -61,6 +61,19 @@ def started_ticks(pid: int) -> int | None:
     return int(fields[19]) if len(fields) > 19 else None
 
 
+def is_process_gone(pid: int, ticks: int | None) -> bool:
+    """Whether a process of this host that started at ``ticks`` is there no more. One that cannot be seen may be.
+
+    A zombie has ended, and only waits for its parent to hear of it. Source: proc(5), /proc/PID/stat.
+    """
+    if ticks is None or started_ticks(os.getpid()) is None:
+        return False
+    if started_ticks(pid) != ticks:
+        return True
+    fields = _line(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return len(fields) > 2 and fields[0] in "ZX"
+
+
 def is_group_running(group: int) -> bool:
     """Whether a process of a process group still does something, which one that only waits to be reaped does not.
 

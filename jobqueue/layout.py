@@ -25,6 +25,11 @@ NUMBER_DIGITS = 8
 MAX_NESTED_DEPTH = 8
 # The supervisor's own journal is that of slot 0; the processes that run jobs count from 1.
 SUPERVISOR_SLOT = 0
+# What the directories in which attempts write their outputs begin with.
+TEMPORARY = ".jq-"
+
+# No worker's name has a dot, so these are never taken for workers.
+FALSE_DEATH = ".alive"
 
 _INT = re.compile(r"[0-9]+\Z")
 _WORKER = re.compile(r"[a-z0-9-]+\Z")
@@ -155,6 +160,14 @@ class ClosedToken(NamedTuple):
         return ClosedToken(node, attempt, move, charged, fields[4], slot, offset)
 
 
+class Record(NamedTuple):
+    """Where a record lies: at byte ``offset`` of the journal of a slot of a worker."""
+
+    worker: str
+    slot: int
+    offset: int
+
+
 class AttemptLayout:
     """The files of one attempt of one job.
 
@@ -168,6 +181,8 @@ class AttemptLayout:
         self.stderr = f"{dir}/stderr"
         self.status = f"{dir}/status.json"
         self.traceback = f"{dir}/traceback"
+        # Beside whatever the job makes here, so it is hidden.
+        self.outputs = f"{dir}/.outputs"
 
 
 class JobLayout:
@@ -220,6 +235,8 @@ class WorkerLayout:
     def __init__(self, queue_dir: str, worker: str) -> None:
         self.worker = worker
         self.dir = f"{queue_dir}/workers/{worker}"
+        # Beside its directory, which was swept: it was taken for dead, and was not.
+        self.false_death = f"{self.dir}{FALSE_DEATH}"
         self.info = f"{self.dir}/info.json"
         self.beat = f"{self.dir}/beat"
         self.lock = f"{self.dir}/lock"
@@ -267,6 +284,24 @@ def job_name(number: int, place: str) -> str:
 def parse_job_number(name: str) -> int | None:
     """The number in ``jobNUMBER``, or ``None``."""
     return int(name[3:]) if name.startswith("job") and _INT.match(name[3:]) else None
+
+
+def temporary_name(worker: str, token: RunningToken) -> str:
+    """The directory in which an attempt writes its outputs, beside each: ``.jq-QUEUE-JOB.NODE.ATTEMPT``.
+
+    QUEUE is the random part of the worker's name with the slot. So no two processes ever share such a directory: not
+    those of two queues or of a copied one, and not two that a server's roll-back made run the same attempt.
+    """
+    return f"{TEMPORARY}{worker.rpartition('-')[2]}.{token.slot}-{_attempt_name(token.job, token.node, token.attempt)}"
+
+
+def is_temporary_of(name: str, job: int, node: int, attempt: int) -> bool:
+    """Whether a directory is one of `temporary_name`, of this attempt."""
+    return name.startswith(TEMPORARY) and name.endswith(f"-{_attempt_name(job, node, attempt)}")
+
+
+def _attempt_name(job: int, node: int, attempt: int) -> str:
+    return f"{job}.{node:0{NODE_DIGITS}d}.{attempt}"
 
 
 def latch_entry(node: int) -> str:

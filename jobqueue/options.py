@@ -9,6 +9,7 @@ from jobqueue.errors import OptionError
 from jobqueue.layout import PRIORITY_MAX, PRIORITY_MIN
 
 DEFAULT_MAX_ATTEMPTS = 3
+DEFAULT_MAX_ERRORS = 1
 
 
 def _attempts(value: Any) -> bool:
@@ -26,6 +27,7 @@ def _priority(value: Any) -> bool:
 # Name, what is allowed, and the words for it.
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "maxAttempts": (_attempts, "a whole number, 1 or more"),
+    "maxErrors": (_attempts, "a whole number, 1 or more"),
     "timeout": (_seconds, "a number of seconds above 0"),
     "priority": (_priority, f"a whole number from {PRIORITY_MIN} to {PRIORITY_MAX}"),
 }
@@ -46,6 +48,8 @@ class JobOptions:
 
     Attributes:
         maxAttempts: how often the job may die under a worker before it has failed; 1 or more, by default 3.
+        maxErrors: how many of its attempts may end with an error of their own, or overrun the timeout, before it has
+            failed; 1 or more, by default 1. Deaths count for it, too, and its errors for maxAttempts.
         timeout: seconds after which an attempt is ended and has failed; by default none.
         priority: of the whole top-level job, -499..500, higher first, by default 0; only for a `JobRoot`.
 
@@ -56,6 +60,7 @@ class JobOptions:
     __slots__ = ("_is_root", "_values")
 
     maxAttempts: int | None
+    maxErrors: int | None
     timeout: float | None
     priority: int | None
 
@@ -87,7 +92,9 @@ class JobOptions:
 
 def effective_options(*levels: Mapping[str, Any]) -> dict[str, Any]:
     """The options that hold for one job; the first level that sets one wins."""
-    found: dict[str, Any] = {"maxAttempts": DEFAULT_MAX_ATTEMPTS, "timeout": None, "priority": 0}
+    found: dict[str, Any] = {
+        "maxAttempts": DEFAULT_MAX_ATTEMPTS, "maxErrors": DEFAULT_MAX_ERRORS, "timeout": None, "priority": 0,
+    }  # fmt: skip
     for level in reversed(levels):
         found.update(level)
     return found

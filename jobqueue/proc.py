@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -26,6 +27,14 @@ class AttemptSeam(Protocol):
     def show_progress(self, progress: float) -> None: ...
     def show_status(self, line: str) -> None: ...
     def mark_error(self) -> None: ...
+    def output(self, path: str) -> str: ...
+    def output_folder(self, directory: str) -> str:
+        """Where a program is to write that makes up the names of its files by itself, all of them for ``directory``."""
+        ...
+
+    def adopt_outputs(self, directory: str) -> list[str]:
+        """Declares all files that were written there as outputs; their final paths."""
+        ...
 
 
 class JobProc:
@@ -124,6 +133,35 @@ class JobProc:
         seam = self._seam()
         if seam:
             seam.mark_error()
+
+    def output(self, path: str | os.PathLike[str]) -> str:
+        """Declares a file that this job makes, and says where to write it.
+
+        The file is published when the job has succeeded: it appears under its final name whole, or not at all, in
+        place of whatever has that name. An attempt that failed, died or came too late never touches the final name.
+        What else is written beside it, in the same temporary directory, is removed.
+
+        Args:
+            path: the final name, absolute. A relative one would lie in `runningDir`, which is this attempt's own and
+                needs no protection. The directory has to exist, on any file system that is not in the queue.
+
+        Returns:
+            The path to write to until `run` returns: in a directory of this attempt's own beside the final one, with
+            the same base name and extension. For a path that was declared before it is the same again.
+
+        Raises:
+            JobStateError: the job is not running, or this is a child process that it has forked.
+            OutputError: the path is relative, in the queue, or a directory, or its directory is missing. A job that
+                succeeds without having written the file fails with this error.
+            OSError: the temporary directory cannot be made.
+
+        Files:
+            Makes ``DIR/.jq-QUEUE-JOB.NODE.ATTEMPT/``, which is removed when the file is published.
+        """
+        seam = self._seam()
+        if seam is None:
+            raise JobStateError(f"{type(self).__name__}.output works only while the job runs")
+        return seam.output(os.fspath(path))
 
     def execCmd(
         self,

@@ -18,6 +18,7 @@ import random
 import stat
 from collections.abc import Callable
 from enum import Enum
+from typing import NamedTuple
 
 from jobqueue import system
 from jobqueue.clock import Clock
@@ -57,6 +58,21 @@ class Removal(Enum):
     REMOVED = "removed"
     MISSING = "missing"
     NOT_EMPTY = "not empty"
+
+
+class Stamp(NamedTuple):
+    """What tells a file that was written to its end from any other: size in bytes, modification time in ns."""
+
+    size: int
+    mtime_ns: int
+
+
+# Of what is there and is no plain file: a directory, a symbolic link, a FIFO.
+NOT_PLAIN = Stamp(-1, -1)
+
+
+class UnsyncedError(OSError):
+    """What was written to a file may be lost. Source: fsync(2); a second fsync can succeed all the same."""
 
 
 class Appender:
@@ -218,7 +234,7 @@ class Share:
 
     def _kind(self, path: str) -> str | None:
         """The kind of file system below ``path``; looked up once for a directory, and once for all of a queue."""
-        if self._home is not None and path.startswith(self._home):
+        if self._home is not None and f"{path}/".startswith(f"{self._home}/"):
             path = self._home
         if path not in self._kinds:
             self._kinds[path] = system.kind_of_mount(path)
@@ -248,6 +264,61 @@ class Share:
             return os.fstat(fd).st_size
         finally:
             os.close(fd)
+
+    def stamp(self, directory: str, name: str, *, sync: bool = False) -> Stamp | None:
+        """Size and time of a file as its server has them, `NOT_PLAIN` for anything else; ``None`` if it is missing.
+
+        Args:
+            directory: where it lies.
+            name: its name there.
+            sync: whether all that was written to it has to outlast a power cut before it is looked at.
+
+        Raises:
+            UnsyncedError: the file system could not write it; what a second try says of that is worth nothing.
+            OSError: it cannot be looked at.
+        """
+        path = f"{directory}/{name}"
+        try:
+            fd = self._open_plain(path, sync=sync)
+        except (FileNotFoundError, NotADirectoryError):
+            # NFS: a name that was missing once can stay missing to `open`; a listing tells.
+            try:
+                if name not in self.names_afresh(directory):
+                    return None
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            fd = self._open_plain(path, sync=sync)
+        except OSError as error:
+            # Source: open(2) with O_NOFOLLOW, of a symbolic link; without a reader, of a socket.
+            if error.errno not in (errno.ELOOP, errno.ENXIO):
+                raise
+            return NOT_PLAIN
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return NOT_PLAIN
+            if sync:
+                self._sync_or_lose(fd, path)
+            seen = os.fstat(fd)
+            return Stamp(seen.st_size, seen.st_mtime_ns)
+        finally:
+            os.close(fd)
+
+    def _open_plain(self, path: str, *, sync: bool) -> int:
+        flags = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        if sync:
+            try:
+                # SMB: the client passes a sync on to the server only for a file that is open for writing.
+                return os.open(path, os.O_RDWR | flags)
+            except (PermissionError, IsADirectoryError):
+                # Its writer may have made it read-only.
+                return os.open(path, os.O_RDONLY | flags)
+        return os.open(path, os.O_RDONLY | flags)
+
+    def _sync_or_lose(self, fd: int, path: str) -> None:
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            raise UnsyncedError(error.errno, error.strerror, path) from error
 
     def create(self, path: str) -> None:
         """Makes an empty file, of a name that nobody else uses.
@@ -368,6 +439,29 @@ class Share:
             raise failed
         return False
 
+    def publish(self, source_dir: str, target_dir: str, name: str, stamp: Stamp) -> bool:
+        """Renames a file over whatever has its name in another directory; whether it lies there, by whomever.
+
+        Only the very file with this stamp is moved. Where it is not (any more) what lies at the target decides: it
+        was moved already, or it is lost.
+
+        Raises:
+            OSError: an error that a second try would not cure, or one that stayed for 4 tries.
+        """
+        failed = None
+        for _ in range(MOVE_TRIES):
+            if self.stamp(source_dir, name) != stamp:
+                return self.stamp(target_dir, name) == stamp
+            try:
+                os.rename(f"{source_dir}/{name}", f"{target_dir}/{name}")
+                return True
+            except OSError as error:
+                if error.errno not in AMBIGUOUS:
+                    raise
+                failed = error
+        assert failed is not None
+        raise failed
+
     def try_unlink(self, path: str) -> bool:
         """Removes a file; whether it was there."""
         try:
@@ -378,6 +472,22 @@ class Share:
 
     def lock(self, path: str) -> Lock:
         return Lock(path)
+
+    def is_locked(self, path: str) -> bool:
+        """Whether somebody else holds the lock on a file. What cannot be asked counts as held; a missing file does not.
+
+        NFS: a share mounted with ``nolock`` says no, whatever is true.
+        """
+        import portalocker
+
+        try:
+            with open(path, "rb+") as file:
+                portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+        except FileNotFoundError:
+            return False
+        except (portalocker.LockException, OSError):
+            return True
+        return False
 
     # --- directories -------------------------------------------------------------------------------------------
 
@@ -451,9 +561,14 @@ class Share:
 
     # --- lasting -----------------------------------------------------------------------------------------------
 
-    def sync_dir(self, directory: str) -> None:
-        """Makes the names in a directory last, where that is a call: a server has written them when it answers."""
-        if self._kind(directory) in SERVED_KINDS:
+    def sync_dir(self, directory: str, *, beside: str | None = None) -> None:
+        """Makes the names in a directory last, where that is a call: a server has written them when it answers.
+
+        Args:
+            directory: the directory.
+            beside: one on the same file system, which is asked for its kind where ``directory`` is one of many.
+        """
+        if self._kind(beside or directory) in SERVED_KINDS:
             return
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 
@@ -36,3 +37,10 @@ class Store:
         self.index = Index(self.share, self.layout)
         self.tokens = Tokens(self.share, self.layout, self.index)
         self.procedures = Procedures(self.share, self.layout, self.config)
+
+    def twin(self) -> Store:
+        """The same queue for another thread: what the moves remember is each one's own."""
+        twin = copy.copy(self)
+        twin.index = Index(self.share, self.layout)
+        twin.tokens = Tokens(self.share, self.layout, twin.index)
+        return twin

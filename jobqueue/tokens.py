@@ -20,6 +20,7 @@ from jobqueue.layout import (
     Entry,
     JobLayout,
     QueueLayout,
+    Record,
     RunningToken,
     Token,
     WonToken,
@@ -228,10 +229,10 @@ class Tokens:
             # Nobody takes up anything of a job that is done.
             self.cancel_waiting(self._layout.job(number))
 
-    def fail_running(self, running: RunningToken, worker: str, slot: int, offset: int) -> bool:
-        """running/ -> failed, with a record in the mover's own journal."""
+    def fail_running(self, running: RunningToken, worker: str, record: Record) -> bool:
+        """running/ of ``worker`` -> failed, with a record in the mover's own journal."""
         job = self._layout.job(running.job)
-        closed = ClosedToken(running.node, running.attempt, running.move + 1, running.charged + 1, worker, slot, offset)
+        closed = ClosedToken(running.node, running.attempt, running.move + 1, running.charged + 1, *record)
         moved = self._share.try_move(self._layout.worker(worker).running, running.name, job.failed, closed.name)
         self._cancel_failed_if_done(job)
         return moved
@@ -276,15 +277,25 @@ class Tokens:
         self._wake_or_cancel(job.number)
         return True
 
-    def resume(self, job: JobLayout) -> None:
-        """Does what is left of a `retry` that the share has cut short."""
-        for name in self._share.names_or_none(job.blocked) or ():
-            token = Token.parse(name)
-            # What is blocked and has moved was tried again; whatever else is blocked has its settler.
-            if token and token.move and self.is_unlatched(job, token.node):
+    def resume(self, job: JobLayout, first: int = 0, count: int | None = None) -> int | None:
+        """Unblocks and wakes what somebody should have who was cut short.
+
+        Args:
+            job: the top-level job.
+            first: the node from which on blocked ones are tested.
+            count: how many of them.
+
+        Returns:
+            The node to go on with, or ``None`` if all were tested.
+        """
+        names = self._share.names_or_none(job.blocked) or ()
+        blocked = sorted(token for name in names if (token := Token.parse(name)) and token.node >= first)
+        for token in blocked[:count]:
+            if self.is_unlatched(job, token.node):
                 self._unblock(job, token.node)
         if self._share.names_or_none(job.ready):
             self._index.wake(job.number)
+        return blocked[count].node if count is not None and len(blocked) > count else None
 
     def cancel_waiting(self, job: JobLayout) -> int:
         """All tokens of blocked and ready -> cancelled; how many. Repeats until both are empty.

@@ -38,7 +38,7 @@ class QuickShare(Share):
     def append_to(self, path: str) -> Appender:
         return _QuickAppender(path)
 
-    def sync_dir(self, directory: str) -> None:
+    def sync_dir(self, directory: str, *, beside: str | None = None) -> None:
         pass
 
     def sync_everything(self, directory: str) -> None:
@@ -287,7 +287,7 @@ class FaultyShare(WatchedShare):
         if is_executed or call.name == "close":
             answer = self._execute(call, do)
             if call.name in ("open", "scandir"):
-                _let_go(answer)
+                let_go(answer)
         raise OSError(number, f"{os.strerror(number)} (on purpose, from {call.name})", str(call.args[0]))
 
     def _execute(self, call: Call, do: Callable[[], Any]) -> Any:
@@ -307,7 +307,7 @@ class FaultyShare(WatchedShare):
         return found
 
 
-def _let_go(opened: Any) -> None:
+def let_go(opened: Any) -> None:
     """Closes what a call has opened whose answer does not come."""
     if type(opened) is int:
         os.close(opened)

@@ -81,18 +81,17 @@ class SlotsView:
         """Draws the view; the supervisor's ``on_tick``. A terminal that was closed meanwhile is not drawn on again."""
         if self._is_closed:
             return
-        busy = sum(bool(slot.job) for slot in supervisor.slots)
-        words = (
-            f"{busy} of {len(supervisor.slots)} slots busy, {supervisor.finished} finished, {supervisor.failed} failed"
-        )
-        ending = "  ending: finishing what runs" if supervisor.is_draining else ""
+        crew = supervisor.crew
+        busy = sum(bool(slot.job) for slot in crew.slots)
+        words = f"{busy} of {len(crew.slots)} slots busy, {crew.finished} finished, {crew.failed} failed"
+        ending = "  ending: finishing what runs" if crew.is_draining else ""
         head = Text.assemble(
             (supervisor.name, "bold"), f"  {words}", (ending, "yellow"), no_wrap=True, overflow="ellipsis"
         )
         table = Table.grid(padding=(0, 2), expand=True)
         for ratio in (None, None, None, None, 1):
             table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
-        for nth, slot in enumerate(supervisor.slots, start=1):
+        for nth, slot in enumerate(crew.slots, start=1):
             table.add_row(*self._cells(nth, slot))
         try:
             self._live.update(Group(head, table), refresh=True)

@@ -78,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _work(arguments: argparse.Namespace) -> int:
     from jobqueue.store import Store
-    from jobqueue.worker.supervisor import Supervisor, WorkerSettings, usable_cores
+    from jobqueue.worker.crew import WorkerSettings
+    from jobqueue.worker.supervisor import Supervisor, usable_cores
 
     location = queue_location(arguments.queue, "give it after runjobs")
     settings = WorkerSettings(

@@ -2,8 +2,8 @@
 
 With --json: an object with the keys job, label, state, type, parameters (as
 they are stored), options, submitted, submitter, attempt, worker, began, ended,
-progress, status, error, result (as it is stored), directory, waits_for,
-needed_by, attempts, hierarchy. Times are seconds since the epoch. Each of the
+progress, status, error, result (as it is stored), outputs, directory,
+waits_for, needed_by, attempts, hierarchy. Times are seconds since the epoch. Each of the
 attempts has the keys attempt, state, worker, began, ended, reason, directory.
 The hierarchy, null for a sub-job, has the keys state (as in `jobqueue list`),
 priority, and how many jobs are blocked, ready, running, finished, failed,
@@ -75,6 +75,7 @@ def _facts(job: JobHandle) -> dict[str, Any]:
         "status": job.statusLine,
         "error": job.error,
         "result": record.get("result"),
+        "outputs": job.outputs,
         "directory": job.location,
         "waits_for": [job_name(reader.number, hierarchy.node(child).place) for child in node.children],
         "needed_by": [job_name(reader.number, hierarchy.node(parent).place) for parent in node.parents],
@@ -125,6 +126,7 @@ def _print_facts(facts: dict[str, Any], hierarchy: dict[str, Any] | None) -> Non
     lines += [(name, facts[name] or None) for name in ("status", "error", "directory")]
     if facts["result"] is not None:
         lines.append(("result", as_text(decode(facts["result"]))))
+    lines += [("output", path) for path in facts["outputs"]]
     lines += [("waits for", _some(facts["waits_for"])), ("needed by", _some(facts["needed_by"]))]
     shown = [(name, plain(str(value))) for name, value in lines if value is not None]
     width = max(len(name) for name, _ in shown)

@@ -17,6 +17,13 @@ Each takes a format, {frame:04d}. Braces that are meant themselves are doubled.
 
   jobqueue submit --frames 1-100 --chunk 10 -- render -s {start} -e {end} scene
 
+A file named with --output is published when the job has succeeded, whole or
+not at all; the command writes to {output} instead (with several of them to
+{output1}, {output2}, ...), outside of quotes in a line for the shell. With
+--frames the fields above are replaced in its path, too.
+
+  jobqueue submit --frames 1-9 --output f{frame}.png -- render {frame} {output}
+
 With --json: an object with the keys job and jobs (how many, with sub-jobs);
 with --wait those of `jobqueue wait`, too.
 """
@@ -43,9 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-attempts", type=int, metavar="N", help="how often the job may die under a worker (default: 3)"
     )
+    parser.add_argument(
+        "--max-errors", type=int, metavar="N", help="how many attempts may end with an error (default: 1)"
+    )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="an attempt that runs longer has failed")
     parser.add_argument("--cwd", metavar="DIR", help="the working directory (default: one of the job's own)")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="an environment variable")
+    parser.add_argument(
+        "--output", action="append", default=[], metavar="PATH", help="a file that the command makes; may be repeated"
+    )
     parser.add_argument("--frames", metavar="RANGE", help="a sub-job for each piece, for example 1-100x2 or 1-10,20")
     parser.add_argument("--chunk", type=int, metavar="N", help="frames for each sub-job (default: 1)")
     parser.add_argument("--wait", action="store_true", help="wait for the end; exit code 1 if it is not a good one")
@@ -82,15 +95,18 @@ def _command(arguments: argparse.Namespace) -> str | list[str]:
 def _hierarchy(queue: JobQueue, command: str | list[str], arguments: argparse.Namespace) -> tuple[JobRoot, int]:
     """The hierarchy, and how many jobs it has."""
     params = _params(arguments)
-    options = {"maxAttempts": arguments.max_attempts, "timeout": arguments.timeout}
+    options = {
+        "maxAttempts": arguments.max_attempts, "maxErrors": arguments.max_errors, "timeout": arguments.timeout,
+    }  # fmt: skip
     if arguments.frames is None:
-        root = queue.createJobRoot("command", cmd=command, **params)
+        outputs = {"outputs": [os.path.abspath(path) for path in arguments.output]} if arguments.output else {}
+        root = queue.createJobRoot("command", cmd=command, **params, **outputs)
         _set(root, **options)
         return root, 1
     from jobqueue.framejobs import Template, add_frame_jobs, cut
 
     size = 1 if arguments.chunk is None else arguments.chunk
-    pieces, template = cut(arguments.frames, size), Template(command, size)
+    pieces, template = cut(arguments.frames, size), Template(command, size, arguments.output)
     if not template.has_fields and len(pieces) > 1:
         complain("jobqueue", "the command has no {frame}, {start}, {end} or {frames}; all sub-jobs do the same")
     label = {} if arguments.label is None else {"label": arguments.label}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
 
 from jobqueue.errors import JobQueueError
@@ -203,6 +205,29 @@ class ProgramProc(JobProc):
             code = start(self, run.argv, hint="install it, or give program=")
             if code or self._log.error:
                 self.fail(f"{run.argv[0]} ended with {how_ended(code)}: {self._log.why()}")
+
+    @contextmanager
+    def publishing(self, output: str | None) -> Iterator[str | None]:
+        """Gives what to tell the program instead of ``output``, so that its files are published with the job's success.
+
+        The program writes into a folder of this attempt's own, and all that lies there in the end is published: so it
+        may add numbers and extensions, and write several files.
+
+        Args:
+            output: the beginning of a path, or a folder with a slash at its end. Where it is relative, or ``None``, it
+                is given back as it is: `runningDir` is this attempt's own anyway.
+
+        Raises:
+            ProgramError: the program has written nothing there.
+        """
+        seam = self._seam()
+        if output is None or not os.path.isabs(output) or seam is None:
+            yield output
+            return
+        folder, name = os.path.split(output)
+        yield f"{seam.output_folder(folder)}/{name}"
+        if not seam.adopt_outputs(folder):
+            self.fail(f"{self._program} has ended well, but has written nothing to {output}")
 
     def fail(self, reason: str) -> NoReturn:
         """Ends the job with this reason.

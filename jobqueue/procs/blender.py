@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -51,7 +52,9 @@ class blender(ProgramProc):
         frames: the frames to render, from 0 on; the scene's own range by default (then there is no percentage). A
             movie format needs a range in order, so that one movie comes out.
         output: where to write: ``#`` stands for a digit of the frame number, ``//`` at the beginning for the scene's
-            folder. The scene's own setting by default.
+            folder. The scene's own setting by default. Where it is an absolute path the images are published when the
+            job has succeeded, see `JobProc.output`; not with a ``#`` in the name of a folder, nor what the scene itself
+            writes elsewhere.
         scene: the name of a scene in the file.
         engine: for example ``CYCLES``.
         format: for example ``PNG`` or ``OPEN_EXR``.
@@ -86,10 +89,11 @@ class blender(ProgramProc):
         # A number with a minus sign counts from the end of the scene's range.
         self._frames = optional(check_frames, "frames", frames, 0)
         self._choice = _choose(self._frames)
+        self._output = optional(check_argument, "output", output)
+        self._scene = options(
+            ("-S", optional(check_argument, "scene", scene)), ("-E", optional(check_argument, "engine", engine))
+        )
         self._settings = options(
-            ("-S", optional(check_argument, "scene", scene)),
-            ("-E", optional(check_argument, "engine", engine)),
-            ("-o", optional(check_argument, "output", output)),
             ("-F", optional(check_argument, "format", format)),
             ("-t", optional(check_int, "threads", threads, 0, 1024)),
         )
@@ -102,13 +106,30 @@ class blender(ProgramProc):
             ProgramError: the program is not there, has failed, or has reported an error, which it often does with
                 exit code 0.
         """
-        self.run_all(self.runs(), parse_line)
+        final = self.find_output()
+        if final is None:
+            self.run_all(self.runs(self._output), parse_line)
+            return
+        # Blender does so itself, for the folder that it is told.
+        os.makedirs(os.path.dirname(final), exist_ok=True)
+        with self.publishing(final) as output:
+            self.run_all(self.runs(output), parse_line)
 
-    def runs(self) -> list[Run]:
+    def find_output(self) -> str | None:
+        """Where the images belong, absolute; ``None`` where that is not known before Blender runs."""
+        output = self._output
+        if output is not None and output.startswith("//"):
+            output = os.path.join(os.path.dirname(self._file), output[2:])
+        if output is None or not os.path.isabs(output) or "#" in os.path.dirname(output):
+            return None
+        return output
+
+    def runs(self, output: str | None) -> list[Run]:
         """The program's one start."""
         # By default a script that fails is no failure of Blender's.
         start = [self._program, "-b", self._file, "--python-exit-code", "1"]
-        return [Run([*start, *self._settings, *self._args, *self._choice], self._frames or [])]
+        where = options(("-o", output))
+        return [Run([*start, *self._scene, *where, *self._settings, *self._args, *self._choice], self._frames or [])]
 
 
 def _choose(frames: list[int] | None) -> list[str]:

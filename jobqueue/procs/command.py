@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
 from jobqueue.proc import JobProc
-from jobqueue.procs._check import check_argument, check_text, check_texts, choose_label, optional, shorten
+from jobqueue.procs._check import (
+    check_argument,
+    check_arguments,
+    check_text,
+    check_texts,
+    choose_label,
+    optional,
+    shorten,
+)
 from jobqueue.procs._program import Log, ProgramError, how_ended, start
+
+_FIELD = re.compile(r"\{output([1-9][0-9]*)?\}")
 
 
 class command(JobProc):
@@ -19,6 +30,11 @@ class command(JobProc):
             list is the safer one: nothing in it needs quotes.
         env: environment variables, added to the worker's own.
         cwd: the working directory; the job's `runningDir` by default.
+        outputs: a file that the command makes, or a list of them, by their final absolute paths: they are published
+            when the job has succeeded, see `JobProc.output`. The command is to write to ``{output}`` instead, or to
+            ``{output1}``, ``{output2}`` and so on; in a line for the shell what is put there is quoted as far as it
+            needs that, so it has to stand outside of quotes. Other braces are left alone, and without ``outputs`` these
+            are, too. The same paths are in the environment, as ``JOBQUEUE_OUTPUT``, ``JOBQUEUE_OUTPUT1`` and so on.
         label: see `JobProc`; the command by default.
 
     Raises:
@@ -32,6 +48,7 @@ class command(JobProc):
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         *,
+        outputs: str | Sequence[str] = (),
         label: str | None = None,
     ) -> None:
         if not isinstance(cmd, (str, list, tuple)):
@@ -41,6 +58,7 @@ class command(JobProc):
             raise ValueError("cmd names no program")
         self._env = None if env is None else check_env("env", env)
         self._cwd = optional(check_argument, "cwd", cwd)
+        self._outputs = _check_outputs(outputs, [self._cmd] if isinstance(self._cmd, str) else self._cmd)
         self._shown = shorten(self._cmd if isinstance(self._cmd, str) else shlex.join(self._cmd))
         self._log = Log()
         super().__init__(choose_label(label, self._shown))
@@ -53,8 +71,9 @@ class command(JobProc):
                 line of the standard error.
         """
         self._log = Log()
-        env = None if self._env is None else {**os.environ, **self._env}
-        code = start(self, self._cmd, hint="install it, or give its path", env=env, cwd=self._cwd)
+        paths = [self.output(path) for path in self._outputs]
+        env = None if self._env is None and not paths else {**os.environ, **(self._env or {}), **_variables(paths)}
+        code = start(self, fill(self._cmd, paths), hint="install it, or give its path", env=env, cwd=self._cwd)
         if code:
             ended = how_ended(code, shell=isinstance(self._cmd, str))
             self.setStatusLine(shorten(f"{ended}: {self._log.why()}", 200))
@@ -65,6 +84,33 @@ class command(JobProc):
 
     def stderrCallback(self, lineNr: int, line: str) -> None:  # noqa: ARG002 - the seam gives it
         self._log.take("stderr", line)
+
+
+def fill(cmd: str | list[str], paths: Sequence[str]) -> str | list[str]:
+    """A command with the outputs' paths in it; they are quoted where it is a line for the shell."""
+    if not paths:
+        return cmd
+    if isinstance(cmd, str):
+        return _FIELD.sub(lambda field: shlex.quote(paths[int(field[1] or 1) - 1]), cmd)
+    return [_FIELD.sub(lambda field: paths[int(field[1] or 1) - 1], word) for word in cmd]
+
+
+def _variables(paths: Sequence[str]) -> dict[str, str]:
+    found = {f"JOBQUEUE_OUTPUT{number}": path for number, path in enumerate(paths, start=1)}
+    return {**found, "JOBQUEUE_OUTPUT": paths[0]} if paths else found
+
+
+def _check_outputs(outputs: object, words: Sequence[str]) -> list[str]:
+    paths = [] if outputs in ((), []) else check_arguments("outputs", outputs)
+    for at, path in enumerate(paths):
+        if not os.path.isabs(path) or os.path.basename(path) in ("", ".", ".."):
+            raise ValueError(f"outputs[{at}] is {path!r}; it must be the absolute path of a file")
+        if path in paths[:at]:
+            raise ValueError(f"outputs[{at}] is {path!r}, which is in the list already")
+    highest = max((int(field[1] or 1) for word in words for field in _FIELD.finditer(word)), default=0)
+    if paths and highest > len(paths):
+        raise ValueError(f"cmd has {{output{highest}}}, but there are only {len(paths)} outputs")
+    return paths
 
 
 def check_env(name: str, value: object) -> dict[str, str]:

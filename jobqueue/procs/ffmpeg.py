@@ -40,7 +40,8 @@ class ffmpeg(ProgramProc):
 
     Args:
         input: a pattern with ``%d`` or ``%04d`` for the frame number, or a list of images in order.
-        output: the movie; its extension says the container. It is overwritten.
+        output: the movie; its extension says the container. It is overwritten; with an absolute path when the job has
+            succeeded, see `JobProc.output`.
         framerate: frames a second, above 0: a number, or text such as ``"24000/1001"``.
         frames: the frames of the pattern to take; by default all that are there, from the lowest number on, in equal
             steps.
@@ -107,10 +108,12 @@ class ffmpeg(ProgramProc):
         images = self.images()
         with open(_LIST, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             file.write(concat_list(images, self._rate))
-        self.run_all([Run(self.arguments(self.find()), [os.path.basename(path) for path in images])], parse_line)
-        # Options of the user's own may change how many frames come out; without any, each image is one.
-        if not self._args and self._tally.finished != len(images):
-            self.fail(f"{self._output} has {self._tally.finished} frames, but there are {len(images)} images")
+        with self.publishing(self._output) as output:
+            arguments = self.arguments(self.find(), output or self._output)
+            self.run_all([Run(arguments, [os.path.basename(path) for path in images])], parse_line)
+            # Options of the user's own may change how many frames come out; without any, each image is one.
+            if not self._args and self._tally.finished != len(images):
+                self.fail(f"{self._output} has {self._tally.finished} frames, but there are {len(images)} images")
 
     def find(self) -> str:
         """The program.
@@ -127,7 +130,7 @@ class ffmpeg(ProgramProc):
         except (ImportError, RuntimeError):
             self.fail("ffmpeg is not on this host; install it or the Python package imageio-ffmpeg, or give program=")
 
-    def arguments(self, program: str) -> list[str]:
+    def arguments(self, program: str, output: str) -> list[str]:
         """The program's arguments."""
         return [
             *(program, "-hide_banner", "-nostdin", "-nostats", "-progress", "pipe:1", "-loglevel", "error"),
@@ -135,7 +138,7 @@ class ffmpeg(ProgramProc):
             *("-xerror", "-y"),
             # In front of the input: the images have no times of their own.
             *("-r", str(self._rate), "-f", "concat", "-safe", "0", "-i", _LIST),
-            *(*self._args, *self._encoding, self._output),
+            *(*self._args, *self._encoding, output),
         ]
 
     def images(self) -> list[str]:

@@ -39,7 +39,8 @@ class povray(ProgramProc):
     Args:
         sceneFile: the scene (.pov).
         output: the image file, or a folder with a slash at its end; of an animation the frame number is added to the
-            name, with as many digits as ``animation`` needs.
+            name, with as many digits as ``animation`` needs. With an absolute path the images are published when the
+            job has succeeded, see `JobProc.output`.
         frames: the frames to render, from 0 on; a still by default.
         animation: the whole animation, over which the clock counts from 0 to 1; ``frames`` by default. Give it when
             several jobs share an animation, and when ``frames`` is a single frame.
@@ -104,16 +105,17 @@ class povray(ProgramProc):
         Raises:
             ProgramError: the program is not there, or has failed.
         """
-        self.run_all(self.runs(), parse_line, wraps=True)
+        with self.publishing(self._output) as output:
+            self.run_all(self.runs(output), parse_line, wraps=True)
 
-    def runs(self) -> list[Run]:
+    def runs(self, output: str | None) -> list[Run]:
         """The program's starts: one for a still, otherwise one for each contiguous range."""
         folders = [os.path.dirname(self._scene), *self._include]
         common = [
             self._program,
             f"+I{_quote(self._scene)}",
             *(f"+L{_quote(folder)}" for folder in folders if folder),
-            *([f"+O{_quote(self._output)}"] if self._output else []),
+            *([f"+O{_quote(output)}"] if output else []),
             *self._options,
             # No window; and the lines with the pixels, whatever an INI file says.
             "-D",

@@ -38,6 +38,7 @@ class _Stat(NamedTuple):
     st_size: int
     st_mtime: float
     st_mtime_ns: int
+    st_ctime: float
 
 
 class _DirEntry(NamedTuple):
@@ -84,7 +85,7 @@ class ModelCalls(ModelProcess):
     # What the real one has, too.
     O_RDONLY, O_WRONLY, O_RDWR = os.O_RDONLY, os.O_WRONLY, os.O_RDWR
     O_CREAT, O_EXCL, O_APPEND = os.O_CREAT, os.O_EXCL, os.O_APPEND
-    O_DIRECTORY, O_CLOEXEC = os.O_DIRECTORY, os.O_CLOEXEC
+    O_DIRECTORY, O_CLOEXEC, O_NONBLOCK, O_NOFOLLOW = os.O_DIRECTORY, os.O_CLOEXEC, os.O_NONBLOCK, os.O_NOFOLLOW
     strerror = staticmethod(os.strerror)
 
     def __init__(
@@ -186,7 +187,7 @@ class ModelCalls(ModelProcess):
 
         self._call(ModelCall("utime", path), do)
 
-    def stat(self, path: str) -> _Stat:
+    def stat(self, path: str, *, follow_symlinks: bool = True) -> _Stat:  # noqa: ARG002  nobody follows one
         return self._call(ModelCall("stat", path), lambda: self._stat(self.host.look_up(path), is_fresh=False))
 
     def chdir(self, path: str) -> None:
@@ -197,7 +198,7 @@ class ModelCalls(ModelProcess):
         tick, size = (node.tick, self.host.size(node)) if is_fresh else self.host.attributes(node)
         mode = 0o040000 | node.mode if isinstance(node, Directory) else 0o100644
         changed_at = self.server.changed_at(tick)
-        return _Stat(mode, os.geteuid(), size, changed_at, int(changed_at * 1e9))
+        return _Stat(mode, os.geteuid(), size, changed_at, int(changed_at * 1e9), changed_at)
 
     # --- open files ----------------------------------------------------------------------------------------------
 
@@ -318,6 +319,20 @@ class ModelCalls(ModelProcess):
             raise
         self._locked.append(file)
         return fd
+
+    def is_locked(self, path: str) -> bool:
+        """Whether somebody else holds the lock on a file; a missing one is not locked, and what cannot be asked is."""
+
+        def do() -> bool:
+            file = self.host.look_up(path)
+            return isinstance(file, File) and self.host.is_locked(file)
+
+        try:
+            return self._call(ModelCall("lock?", path), do)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     def unlock(self, fd: int) -> None:
         file = self._file(self._fds[fd])

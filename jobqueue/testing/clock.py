@@ -21,5 +21,8 @@ class FakeClock(Clock):
     def monotonic(self) -> float:
         return self.passed
 
+    def boottime(self) -> float:
+        return self.passed
+
     def sleep(self, seconds: float) -> None:
         self.passed += seconds

@@ -219,12 +219,16 @@ class ModelHost:
         """
         if self.anomalies.locks is Locks.NONE:
             refuse(errno.ENOLCK, "lock")
-        holders = self.server.locks.setdefault(file, [])
-        everywhere = self.anomalies.locks is Locks.ALL
-        if any(everywhere or host is self for host, _ in holders):
+        if self.is_locked(file):
             return False
-        holders.append((self, owner))
+        self.server.locks.setdefault(file, []).append((self, owner))
         return True
+
+    def is_locked(self, file: File) -> bool:
+        """Whether a lock is held that this host sees; without locks nobody can tell."""
+        everywhere = self.anomalies.locks is Locks.ALL
+        holders = self.server.locks.get(file, ())
+        return self.anomalies.locks is Locks.NONE or any(everywhere or host is self for host, _ in holders)
 
     def unlock(self, file: File, owner: object) -> None:
         holders = self.server.locks.get(file, [])

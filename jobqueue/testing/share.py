@@ -63,8 +63,11 @@ class ModelShare(Share):
         # An Appender is made with the model's calls, too, and is one still.
         space["Appender"] = type("ModelAppender", (Appender,), dict(_functions(Appender, space)))
         for method, function in _functions(Share, space):
-            if not method.startswith("__"):
+            if method not in vars(ModelShare):
                 setattr(self, method, MethodType(function, self))
+
+    def is_locked(self, path: str) -> bool:
+        return self.calls.is_locked(path)
 
 
 def _functions(kind: type, space: dict[str, Any]) -> Iterator[tuple[str, FunctionType]]:

@@ -1,4 +1,4 @@
-"""What a slot owed when its process ended: results are settled, attempts are given back, blamed, or ended for good."""
+"""What a process owed when it ended: results are settled, attempts are given back, blamed, or ended for good."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from jobqueue.control import remove_rest
 from jobqueue.hierarchy import Node
-from jobqueue.journal import Journal
-from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, RunningToken, job_name
+from jobqueue.journal import Journal, events
+from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, Record, RunningToken, job_name
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
@@ -42,11 +42,11 @@ class Ending(NamedTuple):
 
 
 class Aftermath:
-    """Clears up after slots of one worker.
+    """Clears up after slots of this worker, and after other workers.
 
     Args:
         store: the queue.
-        worker: the worker's name.
+        worker: this worker's name; what is to be recorded goes into journals of its own.
         new_slot: gives a number that was never used by this worker, for a journal that takes the place of a bad one.
     """
 
@@ -67,55 +67,64 @@ class Aftermath:
         Raises:
             OSError: the share is in trouble; nothing is lost, call again.
         """
-        tokens = self._store.tokens
-        tokens.wake_rest()
-        for token in tokens.running_of(self._worker):
-            if token.slot not in slots:
-                continue
-            try:
-                self._end(token, ending.for_token(token), spool)
-            except (FileNotFoundError, NotADirectoryError):
-                # The directory that a record or a stream belongs in is gone: the job was deleted.
-                tokens.bin_running(token, self._worker)
+        self._store.tokens.wake_rest()
+        for token in self._store.tokens.running_of(self._worker):
+            if token.slot in slots:
+                self.end(self._worker, token, ending.for_token(token), spool)
         # Order matters: the process is gone, so nothing moves from running/ to won/ behind our back any more.
-        for won in tokens.won_of(self._worker):
+        for won in self._store.tokens.won_of(self._worker):
             if won.slot in slots:
                 settle_from_record(self._store, self._worker, won)
 
-    def _end(self, token: RunningToken, ending: Ending, spool: Spool | None) -> None:
+    def end(self, owner: str, token: RunningToken, ending: Ending, spool: Spool | None = None) -> None:
+        """Does with a token in running/ what the end of its process means for it; may be repeated.
+
+        Args:
+            owner: the worker in whose running/ it lies.
+            token: the token.
+            ending: why the process ended.
+            spool: what it has printed, where this host has it.
+
+        Raises:
+            OSError: the share is in trouble; nothing is lost, call again.
+        """
+        try:
+            self._end(owner, token, ending, spool)
+        except (FileNotFoundError, NotADirectoryError):
+            # The directory that a record or a stream belongs in is gone: the job was deleted.
+            self._store.tokens.bin_running(token, owner)
+
+    def _end(self, owner: str, token: RunningToken, ending: Ending, spool: Spool | None) -> None:
         node = node_or_set_aside(self._store, token.job, token.node)
         name = job_name(token.job, node.place) if node else f"job {token.node} of job{token.job}"
         if node is not None and spool is not None:
             # Without its directory the attempt has not begun, and what lies in the spool is an earlier one's.
             with suppress(FileNotFoundError):
                 spool.copy(self._store.share, self._attempt(token, node), after_crash=True)
-        if ending.action == "delete" and self._store.tokens.bin_running(token, self._worker):
+        if ending.action == "delete" and self._store.tokens.bin_running(token, owner):
             remove_rest(self._store, token.job)
             return
         if ending.action == "cancel":
-            self._store.tokens.cancel_running(token, self._worker)
+            self._store.tokens.cancel_running(token, owner)
             return
-        if ending.action in ("timeout", "fail"):
-            self._fail(token, ending, name)
-            return
-        charge = ending.action == "died"
-        limit = self._max_attempts(node)
-        if charge and token.charged + 1 >= limit:
-            self._fail(token, Ending("died", f"{ending.why}; {limit} attempts have died"), name)
+        limits = self._limits(node)
+        charge = ending.action in ("died", "timeout")
+        if ending.action == "fail" or (charge and self._is_used_up(token, ending, limits)):
+            if ending.action == "died":
+                ending = ending._replace(why=f"{ending.why}; {limits['maxAttempts']} attempts have died")
+            self._fail(owner, token, ending, name)
             return
         if charge:
             self._record(token, ending, ok=None)
-            self._store.log.warning(
-                "%s: %s. It is ready again (%d of %d attempts have died).", name, ending.why, token.charged + 1, limit
-            )
+            self._store.log.warning("%s: %s. It is ready again (%s).", name, ending.why, _count(token, ending, limits))
         else:
             self._store.log.info("%s: %s. It is ready again, nothing is held against it.", name, ending.why)
-        if self._store.tokens.give_back(token, self._worker, charge=charge) is None:
-            self._store.tokens.bin_running(token, self._worker)
+        if self._store.tokens.give_back(token, owner, charge=charge) is None:
+            self._store.tokens.bin_running(token, owner)
 
-    def _fail(self, token: RunningToken, ending: Ending, name: str) -> None:
-        offset = self._record(token, ending, ok=False)
-        if self._store.tokens.fail_running(token, self._worker, self._journal_slot, offset):
+    def _fail(self, owner: str, token: RunningToken, ending: Ending, name: str) -> None:
+        record = Record(self._worker, self._journal_slot, self._record(token, ending, ok=False))
+        if self._store.tokens.fail_running(token, owner, record):
             self._store.log.warning("%s has failed: %s. `jobqueue retry %s` runs it again.", name, ending.why, name)
 
     def _record(self, token: RunningToken, ending: Ending, *, ok: bool | None) -> int:
@@ -138,10 +147,39 @@ class Aftermath:
         finally:
             journal.close()
 
+    def _false_charges(self, token: RunningToken) -> int:
+        """How many of the deaths that are held against a job were none: their worker has said so since.
+
+        Looked at only where a job would fail for good; until then a charge too many costs it nothing.
+        """
+        job = self._store.layout.job(token.job)
+        charged, alive = set(), set()
+        for name in self._store.share.names_or_none(job.journals) or ():
+            for _, event in events(self._store.share, f"{job.journals}/{name}"):
+                if event.get("node") == token.node:
+                    kind = event.get("event")
+                    if kind == "died" or event.get("ok") is False:
+                        charged.add(event.get("attempt"))
+                    elif kind == "alive":
+                        alive.add(event.get("attempt"))
+        # A retry has forgiven what came before the latest ones.
+        latest = sorted(attempt for attempt in charged if isinstance(attempt, int))[-token.charged :]
+        return sum(attempt in alive for attempt in latest) if token.charged else 0
+
     def _attempt(self, token: RunningToken, node: Node) -> AttemptLayout:
         return self._store.layout.job(token.job).attempt(node.place, token.attempt)
 
-    def _max_attempts(self, node: Node | None) -> int:
+    def _limits(self, node: Node | None) -> dict[str, Any]:
         levels = [node.options, self._store.config.proc_options(node.type)] if node else []
-        limit: int = effective_options(*levels, self._store.config.options)["maxAttempts"]
-        return limit
+        return effective_options(*levels, self._store.config.options)
+
+    def _is_used_up(self, token: RunningToken, ending: Ending, limits: dict[str, Any]) -> bool:
+        limit: int = limits["maxAttempts" if ending.action == "died" else "maxErrors"]
+        return token.charged + 1 >= limit and token.charged + 1 - self._false_charges(token) >= limit
+
+
+def _count(token: RunningToken, ending: Ending, limits: dict[str, Any]) -> str:
+    """How much is held against a job by now, in words."""
+    if ending.action == "died":
+        return f"{token.charged + 1} of {limits['maxAttempts']} attempts have died"
+    return f"{token.charged + 1} of {limits['maxErrors']} attempts have ended with an error"

@@ -13,11 +13,12 @@ from jobqueue.attempt import Attempt
 from jobqueue.errors import JobQueueError, LostRaceError
 from jobqueue.hierarchy import Node
 from jobqueue.layout import RunningToken
-from jobqueue.registry import Registration
 from jobqueue.store import Store
 from jobqueue.streams import Spool
-from jobqueue.worker.inbox import Inbox, Request
+from jobqueue.worker.inbox import Request
+from jobqueue.worker.membership import Membership
 from jobqueue.worker.runner import Runner, Seat, Step
+from jobqueue.worker.trouble import SweptError
 
 _IDLE_S = 30.0
 _TICK_S = 0.5
@@ -72,15 +73,14 @@ class InProcessWorker:
     def __init__(self, store: Store) -> None:
         # Of its own, since each call says which log it is for.
         self._store = store = copy.copy(store)
-        self._registration = Registration(store, _NAME, 1)
-        self._spool = Spool()
         self._slots = 1
-        self._runner = Runner(store, Seat(self._registration.name, 1), self, self._spool)
+        self._place = Membership(store.twin(), _NAME, 1, self.new_slot)
+        self._spool = Spool()
+        self._runner = Runner(store, Seat(self._place.name, 1), self, self._spool)
         # Held while a job runs, and while the thread leaves.
         self._busy = threading.Lock()
         self._called_at = store.share.clock.monotonic()
         self._gone = threading.Event()
-        self._inbox = Inbox(store, self._registration)
         # What is asked to end, by its token: a request may be read between the claim and the attempt's beginning.
         self._asked: dict[RunningToken, Request] = {}
         self._asking = threading.Lock()
@@ -112,7 +112,6 @@ class InProcessWorker:
                 with self._asking:
                     # A token's name is never used again, so nothing that is kept could be meant any more.
                     self._asked.clear()
-                self._inbox.remove_deleted()
 
     def _step(self, retries: int) -> bool:
         for _ in range(retries):
@@ -154,14 +153,18 @@ class InProcessWorker:
 
     def _beat(self) -> None:
         try:
-            self._registration.beat()
-        except FileNotFoundError:
-            # Somebody took us for dead and swept us; what runs cannot be committed any more.
-            self._store.log.warning("Worker %s has no directory any more; registering anew.", self._registration.name)
-            self._registration.release_lock()
+            requests = self._place.beat()
+        except SweptError as error:
+            # What runs cannot be committed any more.
+            self._store.log.warning("%s; registering anew.", error)
+            attempt = self._runner.current
+            if attempt is not None:
+                token = attempt.token
+                self._place.say_alive([(token.job, token.node, token.attempt)])
+            self._place.give_up()
             self._gone.set()
             return
-        for request, tokens in self._inbox.take():
+        for request, tokens in requests:
             with self._asking:
                 self._asked.update(dict.fromkeys(tokens, request))
             self._obey()
@@ -186,15 +189,13 @@ class InProcessWorker:
         try:
             self._runner.leave()
             self._runner.reconcile()
-            self._inbox.take()
-            self._inbox.remove_deleted()
-            self._registration.leave()
+            self._place.leave()
         except OSError as error:
-            self._store.log.warning("Worker %s could not leave (%s); a sweep will.", self._registration.name, error)
+            self._store.log.warning("Worker %s could not leave (%s); a sweep will.", self._place.name, error)
 
     def let_go_in_child(self) -> None:
         """In a forked child: closes its copy of the lock, which would outlive us there."""
-        self._registration.release_lock()
+        self._place.release_lock()
 
     def let_go(self) -> None:
         """Gives back what a worker that has left still holds of this process; no job of it may be running."""

@@ -1,7 +1,7 @@
 """One slot's work, job after job: choose, claim, run, record, commit, settle.
 
-The order is the protocol's: what a job printed is saved, then its record is appended, then its token moves to won/, and
-only then does anything follow from it.
+The order is the protocol's: a job's outputs are synced and what it printed is saved, then its record is appended, then
+its token moves to won/, and only then does anything follow from it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.worker.broken import set_aside
 from jobqueue.worker.chooser import Candidate, Chooser
+from jobqueue.worker.publishing import another_has_won, clear, publish_outputs
 from jobqueue.worker.settling import settle_from_record
 from jobqueue.worker.tidying import ProcessState
-from jobqueue.worker.trouble import insist
+from jobqueue.worker.trouble import SweptError, insist
 
 # Once a claim was answered with a loss, how often a busy slot looks whether it was none.
 _RECONCILE_S = 5.0
@@ -82,6 +83,7 @@ class Runner:
         self.chooser = Chooser(store, seat.rivals)
         self._store = store
         self._worker = seat.worker
+        self._files = store.layout.worker(seat.worker)
         self._slot = seat.slot
         self._journal_slot = seat.slot
         self._numbers = {seat.slot}
@@ -111,6 +113,9 @@ class Runner:
         was_in_doubt, self._in_doubt = self._in_doubt, True
         token = self._store.tokens.try_claim(candidate.job, candidate.token, self._worker, self._slot, left=left)
         if token is None:
+            if candidate.token.name in left and self._store.share.names_or_none(self._files.running) is None:
+                # Else each ready job would seem to be lost to somebody.
+                raise SweptError("this worker was taken for dead, and swept", self._files.dir)
             self._store.log.debug("%s went to another slot; trying the next one.", candidate.token.name)
             self.chooser.lost(candidate, left)
             return Step.LOST
@@ -157,19 +162,15 @@ class Runner:
         try:
             node = self._open(job).node(token.node)
         except BrokenJobError as error:
-            set_aside(self._store, token.job, str(error))
-            self.chooser.forget(token.job)
-            self._give_back(token)
+            self._set_aside(token, error)
             return
-        attempt = Attempt(self._store, job, node, token, self._spool)
+        attempt = Attempt(self._store, job, node, token, self._worker, self._spool)
         try:
             attempt.prepare()
             self._append(attempt.start_event(), sync=False)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             # Either it is being deleted, and then it has no entry any more, or it is broken.
-            set_aside(self._store, token.job, str(error))
-            self.chooser.forget(token.job)
-            self._give_back(token)
+            self._set_aside(token, error)
             return
         config = self._store.config
         options = effective_options(node.options, config.proc_options(node.type), config.options)
@@ -177,14 +178,26 @@ class Runner:
         self._host.began(attempt, node, options["timeout"])
         record: dict[str, Any] | None = None
         try:
-            record = attempt.run(is_interruptible=self._state is None)
-            self._host.returned()
-            if self._state is not None:
-                self._state.restore()
+            record = self._execute(attempt)
+            if not record["ok"]:
+                record["again"] = token.charged + 1 < options["maxErrors"]
             self._finish(candidate, attempt, node, record)
         finally:
             self.current = None
             self._host.ended(attempt, record)
+
+    def _execute(self, attempt: Attempt) -> dict[str, Any]:
+        """Runs the procedure; the record, whose outputs are on the disk."""
+        record = attempt.run(is_interruptible=self._state is None)
+        self._host.returned()
+        if self._state is not None:
+            self._state.restore()
+        return insist(self._store, f"the outputs of {attempt.name}", lambda: attempt.seal(record))
+
+    def _set_aside(self, token: RunningToken, error: OSError | BrokenJobError) -> None:
+        set_aside(self._store, token.job, str(error))
+        self.chooser.forget(token.job)
+        self._give_back(token)
 
     def _finish(self, candidate: Candidate, attempt: Attempt, node: Node, record: dict[str, Any]) -> None:
         store, token = self._store, attempt.token
@@ -192,14 +205,19 @@ class Runner:
         try:
             insist(store, what, attempt.save)
             slot, offset = insist(store, what, lambda: self._record(record))
+            if record.get("again"):
+                insist(store, what, lambda: self._try_again(token))
+                return
             won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, slot, offset))
         except (FileNotFoundError, NotADirectoryError):
             # The job was deleted while it ran: there is nowhere left to put a result.
-            self._drop(token)
+            self._supersede(attempt, node)
             return
         if won is None:
             store.log.warning("%s was taken from this slot while it ran; its result is dropped.", attempt.name)
-            self._drop(token)
+            self._supersede(attempt, node)
+            return
+        if not insist(store, what, lambda: publish_outputs(store, self._worker, won, node, record)):
             return
         known = candidate.entry
         settled = insist(
@@ -211,11 +229,20 @@ class Runner:
         if settled.unblocked:
             self._host.unblocked()
 
+    def _try_again(self, token: RunningToken) -> None:
+        """After an error that a job is forgiven."""
+        ready = self._store.tokens.give_back(token, self._worker, charge=True)
+        if ready is None:
+            self._drop(token)
+        else:
+            # Where it stood, so that the order stays depth-first.
+            self.chooser.unblocked(token.job, [ready], None)
+
     def _record(self, record: dict[str, Any]) -> tuple[int, int]:
         """Appends the record that counts; slot and offset of where it lies."""
         # A failure is rare and must not be lost, or the job would pass for finished.
         is_remote = self._store.share.is_remote(self._store.layout.dir)
-        lasting = is_remote or not record["ok"] or record["result"] is not None
+        lasting = is_remote or not record["ok"] or record["result"] is not None or "outputs" in record
         slot = self._journal_slot
         return slot, self._append(record, sync=lasting)
 
@@ -236,12 +263,19 @@ class Runner:
         if self._store.tokens.give_back(token, self._worker, charge=False) is None:
             self._drop(token)
 
-    def _drop(self, token: RunningToken) -> None:
-        """A token that can move nowhere is one whose job was deleted."""
+    def _drop(self, token: RunningToken) -> bool:
+        """A token that can move nowhere is one whose job was deleted; whether it was."""
         if self._store.tokens.bin_running(token, self._worker):
             self._store.log.info("job%d was deleted; dropping what ran of it.", token.job)
-        else:
-            self._in_doubt = True
+            return True
+        self._in_doubt = True
+        return False
+
+    def _supersede(self, attempt: Attempt, node: Node) -> None:
+        """Drops an attempt that could not be committed, with its outputs where it is certain that it never will be."""
+        is_deleted = self._drop(attempt.token)
+        if attempt.outputs.temporaries and (is_deleted or another_has_won(self._store, self._worker, attempt, node)):
+            clear(self._store, attempt.outputs.temporaries)
 
     def _open(self, job: JobLayout) -> Hierarchy:
         """The hierarchy of a top-level job; that of the last one is kept, with its journal."""

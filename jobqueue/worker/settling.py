@@ -6,6 +6,7 @@ from jobqueue.journal import read_record
 from jobqueue.layout import WonToken
 from jobqueue.store import Store
 from jobqueue.worker.broken import node_or_set_aside
+from jobqueue.worker.publishing import publish_outputs
 
 
 def settle_from_record(store: Store, worker: str, won: WonToken) -> None:
@@ -19,6 +20,9 @@ def settle_from_record(store: Store, worker: str, won: WonToken) -> None:
         return
     path = store.layout.job(won.job).journal(worker, won.slot)
     record = read_record(store.share, path, won.offset, won.node, won.attempt)
-    # CRASH: a record that is lost was not that of a failure, for those are synced before they are committed.
+    if record is not None and not publish_outputs(store, worker, won, node, record):
+        return
+    # CRASH: a record that is lost was not that of a failure, nor of a job with outputs, for those are synced before
+    # they are committed.
     store.tokens.settle(won, worker, node, ok=record is None or bool(record["ok"]))
     store.tokens.retest(store.layout.job(won.job))

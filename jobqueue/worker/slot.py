@@ -1,8 +1,9 @@
 """A slot: the process that runs jobs, one after the other; the supervisor's child, in a session of its own.
 
 It talks with its supervisor in lines of JSON over two pipes. From the supervisor: ``go`` (begin), ``look`` (something
-may be ready), ``grant`` (one more job may be taken), ``slot`` (a new number for a journal), ``drain`` (end after this
-job). To it: ``began``, ``ended``, ``progress``, ``idle``, ``unblocked``, ``want``, ``slot?``, ``log``.
+may be ready), ``grant`` (one more job may be taken), ``slot`` (a new number for a journal), ``pause`` and ``resume``
+(take nothing, until told), ``drain`` (end after this job). To it: ``began``, ``returned``, ``ended``, ``progress``,
+``idle``, ``unblocked``, ``want``, ``slot?``, ``log``.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class SlotProcess:
         self._is_limited = is_limited
         self._grants = 0
         self._is_draining = False
+        self._is_paused = False
         self._has_timeout = False
         self._numbers: list[int] = []
         self._words: set[str] = set()
@@ -135,6 +137,8 @@ class SlotProcess:
 
     def _may_take(self) -> bool:
         """Whether a job may be taken; asks and waits for leave where jobs are counted."""
+        while self._is_paused and not self._is_told_to_end():
+            self._listen(None)
         if self._is_told_to_end():
             return False
         if not self._is_limited or self._grants > 0:
@@ -191,6 +195,8 @@ class SlotProcess:
                 self._grants += 1
             elif word == "drain":
                 self._is_draining = True
+            elif word in ("pause", "resume"):
+                self._is_paused = word == "pause"
             elif word == "slot":
                 self._numbers.append(int(value))
             else:
@@ -227,7 +233,8 @@ class SlotProcess:
         ok = record["ok"] if record else None
         # Most often the word that the next job has begun follows at once; to wake the supervisor twice would cost a
         # short job a tenth of its time.
-        self._send_later("ended", ok=ok, error=record["error"][:_MAX_TEXT] if record and not ok else "")
+        error = record["error"][:_MAX_TEXT] if record and not ok else ""
+        self._send_later("ended", ok=ok, error=error, again=bool(record and record.get("again")))
 
     def unblocked(self) -> None:
         self.send("unblocked")

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import TypeVar
 
-from jobqueue.errors import LostRaceError
+from jobqueue.errors import JobQueueError, LostRaceError
 from jobqueue.store import Store
 
 T = TypeVar("T")
@@ -21,6 +21,10 @@ TROUBLE = frozenset(
 )  # fmt: skip
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
+
+
+class SweptError(JobQueueError):
+    """This worker was taken for dead and swept: what it runs cannot be committed any more."""
 
 
 def is_trouble(error: OSError) -> bool:

@@ -18,15 +18,16 @@ errors clock layout system
 share params frames graph
 identity options
 config hierarchy journal index proc
-tokens
+tokens outputs
 procs procs._check procs._program procs.blender procs.command procs.dumpenv procs.ffmpeg procs.maya procs.povray
 procs.python procs.renderrib
 procedures
 store
-registry state streams
+registry state streams liveness
 attempt submit control history overview
-worker worker.trouble worker.tidying worker.broken worker.chooser worker.settling worker.guard worker.inbox
-worker.runner worker.aftermath worker.inprocess worker.slot worker.slots worker.supervisor
+worker worker.trouble worker.tidying worker.signals worker.broken worker.chooser worker.publishing worker.settling
+worker.guard worker.inbox worker.runner worker.aftermath worker.sweep worker.caretaker worker.membership
+worker.inprocess worker.slot worker.slots worker.crew worker.supervisor
 reader
 handle
 job

@@ -27,6 +27,7 @@ _ALLOWED: dict[str, tuple[set[str], str]] = {
     "testing/queues.py": ({"import tempfile"}, "where the system has its temporary files"),
     "worker/slot.py": ({"os.listdir", "os.open"}, "a new process closes what it was born with: /dev/null, /proc"),
     "worker/guard.py": ({"os.open"}, "a new process closes what it was born with: /dev/null"),
+    "procs/blender.py": ({"os.makedirs"}, "works on the user's pictures"),
     "procs/ffmpeg.py": ({"import shutil", "open", "os.listdir", "os.path.isfile"}, "works on the user's pictures"),
     "procs/renderrib.py": ({"os.path.isfile"}, "works on the user's files"),
     "cli/_common.py": ({"os.open"}, "/dev/null, where whoever reads our output has seen enough"),

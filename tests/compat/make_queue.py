@@ -21,7 +21,8 @@ from unittest import mock
 import jobqueue
 from jobqueue.clock import Clock
 from jobqueue.store import Store
-from jobqueue.worker.supervisor import Supervisor, WorkerSettings
+from jobqueue.worker.crew import WorkerSettings
+from jobqueue.worker.supervisor import Supervisor
 from tests.compat.values import VALUES
 
 HOST, USER, BEGAN = "farm1", "artist", 1_700_000_000.0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.flows import Flow
+from tests.faults.flows_of_outputs import RunWithOutputs, SettleOutputs
 from tests.faults.flows_of_people import (
     Cancel,
     CancelRunning,
@@ -42,7 +43,7 @@ from tests.support_share import Fault, FaultyShare
 FLOWS: tuple[type[Flow], ...] = (
     Submit, SubmitWithDirectory, Run, Park, Wake, SettleFromRecord, GiveBack, ReapBeforeBegin, Reap, ReapTimeout, Hold,
     Release, Prefer, Retry, RetryWithSubJobs, RetryBlocked, SettleAfterRetry, SetErrorReady, SetErrorBlocked,
-    SetErrorRunning, Cancel, CancelRunning, Delete, DeleteRunning,
+    SetErrorRunning, Cancel, CancelRunning, Delete, DeleteRunning, RunWithOutputs, SettleOutputs,
 )  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("watched_calls")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobqueue import control
-from jobqueue.layout import RunningToken, Token, WonToken
+from jobqueue.layout import Record, RunningToken, Token, WonToken
 from jobqueue.store import Store
 from tests.races.conftest import Stage, sound_states, stepped
 from tests.races.orders import Actor, Play
@@ -115,7 +115,7 @@ def test_a_slot_that_is_wrongly_taken_for_dead_commits_or_is_superseded_and_neve
     stage.store.share.append_once(stage.job().journal("a", 0), record)
     acts: dict[str, tuple[Callable[[Store], Any], str]] = {
         "give back": (lambda store: store.tokens.give_back(running, "a", charge=True), "ready"),
-        "fail": (lambda store: store.tokens.fail_running(running, "a", 0, 0), "failed"),
+        "fail": (lambda store: store.tokens.fail_running(running, "a", Record("a", 0, 0)), "failed"),
         "cancel": (lambda store: store.tokens.cancel_running(running, "a"), "cancelled"),
     }
     act, superseded = acts[what]

@@ -10,7 +10,7 @@ import pytest
 
 from jobqueue import control
 from jobqueue.errors import JobNotFoundError, JobStateError
-from jobqueue.layout import ClosedToken, RunningToken, Token, WonToken
+from jobqueue.layout import ClosedToken, Record, RunningToken, Token, WonToken
 from jobqueue.store import Store
 from jobqueue.worker.settling import settle_from_record
 from tests.races.conftest import Stage, sound_states, stepped
@@ -118,7 +118,7 @@ def test_nothing_is_left_of_a_cancelled_hierarchy_while_a_worker_fails_a_job_of_
     stage.submit_fan(1)
     running = stage.claim(stage.worker("a"), 0)
     parts: list[Part] = [
-        lambda store: store.tokens.fail_running(running, "a", 0, 0),
+        lambda store: store.tokens.fail_running(running, "a", Record("a", 0, 0)),
         lambda store: control.cancel(store, 1),
     ]
     stage.try_all(_play(parts, _ends_as(["cancelled", "cancelled"])))

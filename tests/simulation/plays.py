@@ -60,7 +60,7 @@ class ByChance(Director):
 
     def __init__(self, troubles: Troubles, chance: random.Random) -> None:
         self._troubles = troubles
-        self.chance = chance
+        self._chance = chance
         self._lost: set[ModelProcess] = set()
         kinds = [self._kill] * troubles.kills + [self._suspend] * troubles.suspends
         kinds += [self._outage] * troubles.outages + [self._jump] * troubles.jumps
@@ -74,9 +74,9 @@ class ByChance(Director):
     def choose(self, world: World, ready: list[Actor]) -> Actor:
         if len(ready) == 1:
             return ready[0]
-        if world.last in ready and self.chance.random() < self._troubles.stickiness:
+        if world.last in ready and self._chance.random() < self._troubles.stickiness:
             return world.last
-        return self.chance.choice(ready)
+        return self._chance.choice(ready)
 
     def fault(self, world: World, calls: ModelProcess, call: ModelCall) -> Fault | None:
         if calls in self._lost:
@@ -99,35 +99,36 @@ class ByChance(Director):
 
     def _victim(self, world: World) -> Actor | None:
         alive = [actor for actor in world.actors if not actor.is_over]
-        return self.chance.choice(alive) if alive else None
+        return self._chance.choice(alive) if alive else None
 
     def _kill(self, world: World) -> None:
         victim = self._victim(world)
-        # A whole worker's death is for a sweeper.
-        if victim is None or (victim.is_service and "." not in victim.name) or victim.name.endswith("'"):
+        workers = [actor for actor in world.actors if actor.is_service and "." not in actor.name and not actor.is_over]
+        # One worker has to be left to take up what the others leave, and somebody to end what a person has begun.
+        if victim is None or workers == [victim] or victim.name.endswith("'"):
             return
-        last_call_s = self.chance.choice((None, 0.0, 0.01, 1.0, 30.0))
+        last_call_s = self._chance.choice((None, 0.0, 0.01, 1.0, 30.0))
         words = "lost" if last_call_s is None else f"executed {last_call_s:g} s later"
         world.note(f"{victim.name} dies; its last call is {words}")
         victim.end(last_call_s=last_call_s)
 
     def _suspend(self, world: World) -> None:
         if victim := self._victim(world):
-            seconds = self.chance.choice((0.1, 3.0, 20.0, 300.0))
+            seconds = self._chance.choice((0.1, 3.0, 20.0, 300.0))
             world.note(f"{victim.name} is stopped for {seconds:g} s")
             world.suspend(victim, seconds)
 
     def _outage(self, world: World) -> None:
-        seconds = self.chance.choice((0.1, 3.0, 20.0, 180.0))
+        seconds = self._chance.choice((0.1, 3.0, 20.0, 180.0))
         world.note(f"the server is away for {seconds:g} s; some answers are lost")
         world.server.down_until = world.time + seconds
         for actor in world.actors:
-            if self.chance.random() < 0.5:
+            if self._chance.random() < 0.5:
                 self._lost.update(actor.calls)
 
     def _jump(self, world: World) -> None:
-        host = self.chance.choice(list(world.hosts.values()))
-        host.clock_offset_s += self.chance.choice((-3600.0, 3600.0))
+        host = self._chance.choice(list(world.hosts.values()))
+        host.clock_offset_s += self._chance.choice((-3600.0, 3600.0))
         world.note(f"the clock of {host.name} jumps to {host.clock_offset_s:+g} s")
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from jobqueue import registry
+from jobqueue import liveness, registry
 from jobqueue import store as store_module
 from jobqueue.config import read_config
 from jobqueue.errors import JobQueueError
@@ -20,16 +20,19 @@ from jobqueue.procedures import describe
 from jobqueue.share import Share
 from jobqueue.store import Store
 from jobqueue.testing.host import ModelHost
+from jobqueue.worker import crew as crew_module
 from jobqueue.worker import slot as slot_module
 from jobqueue.worker import slots as slots_module
 from jobqueue.worker import supervisor as supervisor_module
+from jobqueue.worker.crew import Crew, WorkerSettings
 from jobqueue.worker.runner import Runner, Seat
 from jobqueue.worker.slot import SlotProcess
 from jobqueue.worker.slots import Slot
-from jobqueue.worker.supervisor import Supervisor, WorkerSettings
+from jobqueue.worker.supervisor import Supervisor
 from tests.simulation.world import Actor, World
 
 QUEUE = "/q"
+_CHORES_S = 0.05
 # Real seconds would be those of this machine's processes; nothing here has any.
 _STAGE: list[World] = []
 
@@ -163,6 +166,7 @@ class SimSlotProcess(SlotProcess):
         self._grants = 0
         self._is_draining = False
         self._has_timeout = False
+        self._is_paused = False
         self._numbers = []
         self._words = set()
         self._store = store
@@ -207,6 +211,8 @@ class SimSlotProcess(SlotProcess):
             self._grants += 1
         elif word == "drain":
             self._is_draining = True
+        elif word in ("pause", "resume"):
+            self._is_paused = word == "pause"
         elif word == "slot":
             self._numbers.append(int(value))
         else:
@@ -216,67 +222,51 @@ class SimSlotProcess(SlotProcess):
 class SimSupervisor(Supervisor):
     """The supervisor, that waits in a world's time."""
 
-    def __init__(self, actor: Actor, store: Store, name: str, settings: WorkerSettings) -> None:
-        self.actor = actor
-        super().__init__(store, name, settings)
-
     def _step(self) -> None:
         stage = world()
         stage.wait_until(self._next_time(stage.time))
-        for slot in list(self.slots):
-            self._listen(slot)
+        for slot in list(self.crew.slots):
+            self.crew.listen(slot)
         self._do_chores(stage.time)
 
     def _next_time(self, now: float) -> float:
         """When there is something to do, if nobody says something before."""
         times = [self._beat_at]
-        for slot in self.slots:
+        for slot in self.crew.slots:
             if slot.is_idle:
                 times.append(self._poll_at)
             times += [time for time in (slot.deadline, slot.kill_at, slot.give_up_at) if time is not None]
             times += [slot.clear_at] if slot.is_reaped else []
-        # A minute's chores are not missed, and a time that has come does not stop the clock.
-        return max(min(times), now + 0.01)
-
-    def _catch_signals(self) -> dict[int, Any]:
-        return {}
-
-    def _restore_signals(self, before: dict[int, Any]) -> None:
-        """None were caught."""
-
-    def _end_all(self) -> None:
-        if not self.actor.is_over:
-            super()._end_all()
-
-    def end(self, *, last_call_s: float | None = None, with_host: bool = False) -> None:
-        """The worker dies: its supervisor, and by its guard all slots."""
-        for slot in self.slots:
-            assert isinstance(slot, SimSlot)
-            if slot.actor is not None:
-                slot.actor.end(last_call_s=last_call_s, with_host=with_host)
-        self.actor.end(last_call_s=last_call_s, with_host=with_host)
+        # A time that has come does not stop the clock.
+        return max(min(times), now + _CHORES_S)
 
 
-def start_worker(stage: World, host: ModelHost, name: str, slots: int) -> dict[str, SimSupervisor]:
-    """A worker on a host; its supervisor is in what is returned once it has come."""
-    found: dict[str, SimSupervisor] = {}
+class SimCrew(Crew):
+    """The slots; a supervisor that is dead does not clear up after them."""
+
+    def close(self) -> None:
+        stage = world()
+        if stage.current is not None and not stage.current.is_over:
+            super().close()
+
+
+def start_worker(stage: World, host: ModelHost, name: str, slots: int) -> None:
+    """A worker comes to a host."""
 
     def live() -> None:
         share = stage.share(host, actor)
         while True:
             try:
-                store = Store(QUEUE, share, log=stage.log)
-                found["supervisor"] = SimSupervisor(actor, store, name, WorkerSettings(slots))
+                supervisor = SimSupervisor(Store(QUEUE, share, log=stage.log), name, WorkerSettings(slots))
                 break
             except OSError as error:
                 stage.note(f"cannot come ({error}); its user starts it again")
                 stage.sleep(1.0)
-        code = found["supervisor"].run()
-        if code:
-            stage.note(f"ends with exit code {code}")
+        stage.note(f"ends with exit code {supervisor.run()}")
 
     actor = stage.add(name, live, is_service=True)
-    return found
+    # The guard ends the slots.
+    actor.on_end = lambda: [slot.end() for slot in stage.actors if slot.name.startswith(f"{name}.")] and None
 
 
 class _NoGuard:
@@ -286,6 +276,14 @@ class _NoGuard:
     def remove(self, _group: int) -> None: ...
     def check(self) -> None: ...
     def close(self) -> None: ...
+
+
+class _NoSignals:
+    count = 0
+    fd = -1
+
+    def catch(self) -> None: ...
+    def restore(self) -> None: ...
 
 
 class _NoSelector:
@@ -303,14 +301,20 @@ def on_stage(stage: World) -> Iterator[None]:
     """Puts the stand-ins in the place of processes, pipes and threads, as long as a world is played."""
     config = read_config(stage.truth(), QueueLayout(QUEUE))
     stand_ins: list[tuple[Any, str, Any]] = [
-        (supervisor_module, "Guard", _NoGuard),
-        (supervisor_module, "Slot", SimSlot),
+        (crew_module, "Guard", _NoGuard),
+        (crew_module, "Slot", SimSlot),
+        (supervisor_module, "Crew", SimCrew),
+        (supervisor_module, "Signals", _NoSignals),
         (supervisor_module, "selectors", SimpleNamespace(DefaultSelector=_NoSelector, EVENT_READ=1)),
         (slot_module, "threading", SimpleNamespace(Thread=_NoThread)),
         (slots_module, "Spool", SimSpool),
         # A hundred thousand times the same file: nothing in a play changes it.
         (store_module, "read_config", lambda *_: config),
         (registry, "describe_process", _describe_process),
+        (liveness, "host_name", _host),
+        (liveness, "boot_id", _host),
+        (liveness, "pid_namespace", _host),
+        (liveness, "is_process_gone", _is_process_gone),
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in stand_ins]
     environment = dict(os.environ)
@@ -329,9 +333,17 @@ def on_stage(stage: World) -> Iterator[None]:
             os.environ.update(environment)
 
 
+def _host() -> str:
+    stage = world()
+    return stage.current.calls[0].host.name if stage.current and stage.current.calls else "nobody"
+
+
 def _describe_process() -> dict[str, Any]:
     stage = world()
-    calls = stage.current.calls[0] if stage.current else None
-    host = calls.host.name if calls else "nobody"
-    number = stage.actors.index(stage.current) + 1 if stage.current in stage.actors else 0
+    number = stage.everybody.index(stage.current) if stage.current else -1
+    host = _host()
     return {"host": host, "boot": host, "pidns": host, "pid": number, "started_ticks": number, "user": "somebody"}
+
+
+def _is_process_gone(pid: int, _ticks: int | None) -> bool:
+    return pid >= 0 and world().everybody[pid].is_over

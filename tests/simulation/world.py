@@ -119,6 +119,9 @@ class HostClock(Clock):
     def monotonic(self) -> float:
         return self._world.time
 
+    def boottime(self) -> float:
+        return self._world.time
+
     def sleep(self, seconds: float) -> None:
         self._world.sleep(seconds)
 
@@ -191,6 +194,8 @@ class World(Watcher):
         self.steps = 0
         self.timeline: list[Event] = []
         self.actors: list[Actor] = []
+        # Everybody who ever was; the place is the process's number.
+        self.everybody: list[Actor] = []
         self.last: Actor | None = None
         self.current: Actor | None = None
         self.violation: str | None = None
@@ -228,6 +233,7 @@ class World(Watcher):
     def add(self, name: str, act: Callable[[], Any], *, is_service: bool = False) -> Actor:
         actor = Actor(self, name, act, is_service=is_service)
         self.actors.append(actor)
+        self.everybody.append(actor)
         return actor
 
     # --- what actors do ------------------------------------------------------------------------------------------

@@ -83,6 +83,13 @@ def test_the_kind_is_looked_up_once_for_all_of_a_queue(monkeypatch: pytest.Monke
     assert asked == ["/mnt/old/queue", "/mnt/elsewhere"]
 
 
+@pytest.mark.usefixtures("mounts")
+def test_a_directory_whose_name_begins_like_the_queues_is_asked_for_its_own_kind() -> None:
+    share = Share()
+    share.settle_in("/mnt/old")
+    assert not share.is_remote("/mnt/older/frames")
+
+
 class _OnKind(WatchedShare):
     """Remembers its calls on a share of a certain kind."""
 
@@ -106,6 +113,21 @@ def test_names_are_synced_where_no_server_has_written_them(tmp_path: Path, kind:
     share.sync_everything(str(tmp_path))
     synced = ["open", "fsync", "close", "open", "sync_file_system", "close"]
     assert share.seen == ([] if is_served else synced)
+
+
+@pytest.mark.usefixtures("mounts")
+def test_one_directory_of_many_goes_by_the_kind_of_the_one_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(path: str) -> str:
+        asked.append(path)
+        return "nfs"
+
+    monkeypatch.setattr(system, "kind_of_mount", ask)
+    share = Share()
+    for number in range(3):
+        share.sync_dir(f"/frames/.jq-{number}", beside="/frames")
+    assert asked == ["/frames"]
 
 
 @pytest.mark.parametrize(("kind", "calls"), [("nfs", ["utime", "listdir"]), ("ext4", ["listdir"])])

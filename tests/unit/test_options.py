@@ -11,6 +11,7 @@ from jobqueue.options import OPTION_NAMES, JobOptions, check_option, effective_o
 
 _WORDS = {
     "maxAttempts": "a whole number, 1 or more",
+    "maxErrors": "a whole number, 1 or more",
     "timeout": "a number of seconds above 0",
     "priority": "a whole number from -499 to 500",
 }
@@ -53,7 +54,7 @@ def test_a_value_out_of_range_is_an_error_that_says_what_is_allowed(name: str, v
 
 def test_an_unknown_option_is_an_error_that_names_the_known_ones() -> None:
     options = JobOptions()
-    text = "there is no option retries; the options are maxAttempts, priority, timeout"
+    text = "there is no option retries; the options are maxAttempts, maxErrors, priority, timeout"
     with pytest.raises(OptionError, match=f"^{text}$"):
         options.retries = 3
     with pytest.raises(OptionError, match=f"^{text}$"):
@@ -92,7 +93,7 @@ def test_what_is_stored_is_a_copy() -> None:
 
 
 def test_the_first_level_that_sets_an_option_wins() -> None:
-    assert effective_options() == {"maxAttempts": 3, "timeout": None, "priority": 0}
+    assert effective_options() == {"maxAttempts": 3, "maxErrors": 1, "timeout": None, "priority": 0}
     assert set(effective_options()) == OPTION_NAMES
     found = effective_options({"timeout": 1}, {"timeout": 2, "maxAttempts": 5}, {"maxAttempts": 7, "priority": 9})
-    assert found == {"maxAttempts": 5, "timeout": 1, "priority": 9}
+    assert found == {"maxAttempts": 5, "maxErrors": 1, "timeout": 1, "priority": 9}

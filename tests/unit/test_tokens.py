@@ -14,7 +14,7 @@ from jobqueue import control
 from jobqueue.errors import JobNotFoundError, LostRaceError
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.index import Index
-from jobqueue.layout import ClosedToken, RunningToken, Token, WonToken
+from jobqueue.layout import ClosedToken, Record, RunningToken, Token, WonToken
 from jobqueue.params import dumps
 from jobqueue.store import Store
 from jobqueue.tokens import Tokens
@@ -89,7 +89,7 @@ def test_every_move_gives_a_name_that_was_never_used_before(store: Store) -> Non
 def test_a_users_retry_charges_nothing_any_more(store: Store) -> None:
     job = store.layout.job(1)
     store.share.append_once(job.journal(_WORKER, 0), b'{"event":"end","node":0,"attempt":1,"ok":false}\n')
-    assert store.tokens.fail_running(_claim(store), _WORKER, 0, 0)
+    assert store.tokens.fail_running(_claim(store), _WORKER, Record(_WORKER, 0, 0))
     closed = ClosedToken.parse(_names(store, "failed")[0])
     assert closed == ClosedToken(0, attempt=1, move=2, charged=1, worker=_WORKER, slot=0, offset=0)
     assert store.tokens.retry(job, closed, has_children=False)
@@ -114,7 +114,7 @@ def test_a_superseded_attempt_commits_nothing(store: Store) -> None:
     assert store.tokens.give_back(running, _WORKER, charge=False) == ready, "done, by somebody"
     assert store.tokens.try_claim(store.layout.job(1), ready, _WORKER, 2)
     assert store.tokens.give_back(running, _WORKER, charge=False) is None
-    assert not store.tokens.fail_running(running, _WORKER, 0, 0)
+    assert not store.tokens.fail_running(running, _WORKER, Record(_WORKER, 0, 0))
     assert not store.tokens.cancel_running(running, _WORKER)
     assert assert_sound(store.layout.dir)[1] == ["running", "ready", "ready", "blocked"]
 

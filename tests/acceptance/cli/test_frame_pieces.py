@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -56,6 +58,34 @@ def test_a_template_keeps_its_kind() -> None:
     assert Template("{start}-{end} {frames}", 5).fill(chunk) == "1-9 1-9x2"
     assert Template(["{start}", "x", "{end:03d}"], 5).fill(chunk) == ["1", "x", "009"]
     assert not Template("plain", 5).has_fields
+
+
+def test_outputs_have_the_same_fields_and_stay_one_in_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    template = Template("r {start} {output} {output2}", 5, ["f{start:03d}.exr", "/out/{frames}"])
+    assert template.fill(Chunk(1, 9, 2)) == "r 1 {output} {output2}"
+    assert template.fill_outputs(Chunk(1, 9, 2)) == [f"{tmp_path}/f001.exr", "/out/1-9x2"]
+    # What the sub-jobs do differs in nothing but where it is written.
+    assert not Template("r {output}", 1, ["{frame}"]).has_fields
+
+
+@pytest.mark.parametrize(
+    ("command", "outputs", "reason"),
+    [
+        ("r {output}", [], "{output} is none of"),
+        ("r {output2}", ["/a"], "{output2} is none of"),
+        ("r {output!r}", ["/a"], "{output!r} is none of"),
+        ("r", ["/{output}"], "{output} is none of"),
+        ("r", ["/{frame"], "do not match"),
+        ("r", ["/{frame:q}"], "cannot be filled"),
+        ("r", ["/{frame}"], "{frame} is one frame, but a chunk has up to 2"),
+    ],
+)
+def test_wrong_fields_of_outputs_are_refused(command: str, outputs: list[str], reason: str) -> None:
+    with pytest.raises(FrameRangeError, match=re.escape(reason)):
+        Template(command, 2 if "up to 2" in reason else 1, outputs)
 
 
 @pytest.mark.parametrize("field", ["{}", "{0}", "{frame.real}", "{frame!r}", "{frame:{width}}", "{Frame}"])

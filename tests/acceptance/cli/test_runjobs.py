@@ -24,7 +24,7 @@ from jobqueue.cli._slots import SlotsView
 from jobqueue.clock import Clock
 from jobqueue.store import Store
 from jobqueue.worker import supervisor
-from jobqueue.worker.supervisor import WorkerSettings
+from jobqueue.worker.crew import WorkerSettings
 from tests.acceptance.cli.conftest import Answer, Cli
 from tests.support import snapshot, start_runjobs
 
@@ -43,6 +43,14 @@ def _end_at_once(_: FakeSupervisor) -> int:
     return 0
 
 
+class FakeCrew:
+    """What is shown of the slots."""
+
+    def __init__(self) -> None:
+        self.finished, self.failed, self.is_draining = 3, 1, False
+        self.slots = [FakeSlot()]
+
+
 class FakeSupervisor:
     """Notes how it was made; its ``run`` can be told what to do."""
 
@@ -51,8 +59,7 @@ class FakeSupervisor:
 
     def __init__(self, store: Store, name: str, settings: WorkerSettings, on_tick: Any = None) -> None:
         self.store, self.name, self.settings, self.on_tick = store, name, settings, on_tick
-        self.finished, self.failed, self.is_draining = 3, 1, False
-        self.slots = [FakeSlot()]
+        self.crew = FakeCrew()
         FakeSupervisor.made = self
 
     def run(self) -> int:
@@ -206,9 +213,9 @@ def test_the_view_is_drawn_without_any_thread(
     call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(fake: FakeSupervisor) -> int:
-        fake.slots = [FakeSlot("job1/job2", "frame 7", "tile 3 of 9", attempt=2), FakeSlot()]
+        fake.crew.slots = [FakeSlot("job1/job2", "frame 7", "tile 3 of 9", attempt=2), FakeSlot()]
         fake.on_tick(fake)
-        fake.is_draining = True
+        fake.crew.is_draining = True
         fake.on_tick(fake)
         assert set(threading.enumerate()) == before
         assert sys.stderr is stream
@@ -267,7 +274,7 @@ def test_many_slots_fit_a_small_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
     log = logging.Logger("test")  # noqa: LOG001
     log.addHandler(logging.NullHandler())
     fake = FakeSupervisor(None, "farm", WorkerSettings(slots=64))  # type: ignore[arg-type]
-    fake.slots = [FakeSlot(f"job{n}", "x" * 100) for n in range(64)]
+    fake.crew.slots = [FakeSlot(f"job{n}", "x" * 100) for n in range(64)]
     with SlotsView(Clock(), log, has_log_file=True) as show:
         show(fake)  # type: ignore[arg-type]
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
@@ -297,7 +304,7 @@ def test_a_terminal_that_is_closed_while_it_is_drawn_on_is_left_alone(monkeypatc
     log = logging.Logger("test")  # noqa: LOG001
     log.addHandler(logging.NullHandler())
     fake = FakeSupervisor(None, "farm", WorkerSettings(slots=1))  # type: ignore[arg-type]
-    fake.slots = [FakeSlot("job1", "x")]
+    fake.crew.slots = [FakeSlot("job1", "x")]
     with SlotsView(Clock(), log, has_log_file=True) as show:
         show(fake)  # type: ignore[arg-type]
         out.is_closed_now = True

@@ -71,7 +71,7 @@ def test_a_value_out_of_range_is_a_value_error(
 
 def test_an_unknown_option_is_an_error(queue: jobqueue.JobQueue) -> None:
     options = queue.createJobRoot("noop").options
-    words = "there is no option retries; the options are maxAttempts, priority, timeout"
+    words = "there is no option retries; the options are maxAttempts, maxErrors, priority, timeout"
     with pytest.raises(ValueError, match=words):
         options.retries = 3
     with pytest.raises(AttributeError, match=words):

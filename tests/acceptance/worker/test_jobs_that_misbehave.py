@@ -383,3 +383,57 @@ def test_of_a_job_that_died_the_handle_still_knows_when_it_began_and_how_far_it_
     assert job.hasError()
     assert job.submitTime < (job.startTime or 0) < (job.endTime or 0)
     assert job.progress == 40
+
+
+# --- errors that are forgiven -----------------------------------------------------------------------------------------
+
+
+def test_a_job_may_end_with_as_many_errors_as_max_errors_says(q: Queue, start: START, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    note = f"open({str(notes)!r}, 'a').write('x\\n')\n"
+    flaky = f"{note}result = len(open({str(notes)!r}).readlines())\nassert result > 2\n"
+    handle = q.submit("result = 'before'", flaky, "result = 'after'", options={"maxErrors": 3})
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    before, job, after = handle.listSubJobs()
+    assert (before.result, job.result, after.result) == ("before", 3, "after")
+    assert (job.attempt, q.charged(1, 1)) == (3, 2)
+    assert worker.says("job1/job1 has ended with an error", 2)
+    # It stayed the first in its order.
+    assert job.endTime is not None
+    assert after.startTime is not None
+    assert job.endTime < after.startTime
+    assert_sound(q.dir)
+
+
+def test_a_job_whose_errors_are_used_up_has_failed_and_every_attempt_can_be_read(q: Queue, start: START) -> None:
+    text = "import os\nprint('attempt', os.environ['JOBQUEUE_ATTEMPT'])\nraise ValueError('no')"
+    handle = q.submit(text, options={"maxErrors": 2})
+    assert start("--slots", "1", "--exit-when-empty").ends() == 0
+    (job,) = handle.listSubJobs()
+    assert (job.error, job.attempt) == ("ValueError: no", 2)
+    printed = [(Path(job.location) / f".attempt{n}" / "stdout").read_text() for n in (1, 2)]
+    assert printed == ["attempt 1\n", "attempt 2\n"]
+
+
+def test_a_timeout_is_an_error_that_can_be_forgiven(q: Queue, start: START) -> None:
+    text = "import os, time\nif os.environ['JOBQUEUE_ATTEMPT'] == '1': time.sleep(1000)\nresult = 'in time'"
+    handle = q.submit(text, options={"maxErrors": 2, "timeout": 0.5})
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    (job,) = handle.listSubJobs()
+    assert (job.result, job.attempt, q.charged(1, 0)) == ("in time", 2, 1)
+    assert worker.says("It is ready again (1 of 2 attempts have ended with an error).")
+
+
+def test_a_job_that_is_made_to_fail_has_failed_however_many_errors_it_may_have(
+    q: Queue, start: START, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path)
+    handle = q.submit(gate.code, options={"maxErrors": 5})
+    start("--slots", "1")
+    gate.wait_for()
+    (job,) = handle.listSubJobs()
+    job.setError()
+    until(job.isFinished, "it has failed")
+    assert job.attempt == 1

@@ -10,7 +10,9 @@ from typing import NamedTuple, TextIO
 
 import pytest
 
+from jobqueue.outputs import Outputs, publish
 from jobqueue.proc import JobProc
+from jobqueue.share import Share
 
 
 class RecordingAttempt:
@@ -23,6 +25,7 @@ class RecordingAttempt:
         self.progress: list[float] = []
         self.status: list[str] = []
         self.failed = False
+        self.outputs = self._outputs()
 
     def show_progress(self, progress: float) -> None:
         self.progress.append(progress)
@@ -33,13 +36,32 @@ class RecordingAttempt:
     def mark_error(self) -> None:
         self.failed = True
 
+    def _outputs(self) -> Outputs:
+        return Outputs(
+            Share(), f"{self.running_dir}/queue", ".jq-4f0c12ab9d.1-7.0000003.2", f"{self.running_dir}/.outputs"
+        )
+
+    def output(self, path: str) -> str:
+        return self.outputs.declare(path)
+
+    def output_folder(self, directory: str) -> str:
+        return self.outputs.open_folder(directory)
+
+    def adopt_outputs(self, directory: str) -> list[str]:
+        return self.outputs.adopt(directory)
+
     def run(self, proc: JobProc) -> object:
-        """Runs a procedure as an attempt does it, and gives what it returns."""
+        """Runs a procedure as an attempt does it, publishes its outputs, and gives what it returns."""
+        self.outputs = self._outputs()
         proc._attach(self)
         try:
-            return proc.run()
+            result = proc.run()
         finally:
             proc._attach(None)
+        assert publish(Share(), {"outputs": self.outputs.sync()}) is None
+        for temporary in self.outputs.temporaries:
+            Share().remove_tree(temporary)
+        return result
 
     def printed(self) -> str:
         assert isinstance(self.stdout, io.StringIO)

@@ -26,7 +26,7 @@ Saved: '/tmp/f_{frame:04d}.png'
 
 
 def argv(**parameters: Any) -> list[str]:
-    (run,) = blender(**parameters).runs()
+    (run,) = blender(**parameters).runs(parameters.get("output"))
     return list(run.argv)
 
 

@@ -29,6 +29,18 @@ from tests.unit.procs.attempts import RecordingAttempt
         ({"cmd": "ls", "env": {"": "A"}}, ValueError, "a name in env is empty"),
         ({"cmd": "ls", "env": {"A=B": "C"}}, ValueError, "env has the name 'A=B'"),
         ({"cmd": "ls", "env": {"A": "\0"}}, ValueError, r"env\['A'\] holds a NUL"),
+        ({"cmd": "ls", "outputs": 3}, TypeError, "outputs must be text or a list of texts, not int"),
+        ({"cmd": "ls", "outputs": ["/a", 3]}, TypeError, r"outputs\[1\] must be text, not int"),
+        ({"cmd": "ls", "outputs": ""}, ValueError, "outputs is empty"),
+        ({"cmd": "ls", "outputs": ["/a", "b"]}, ValueError, r"outputs\[1\] is 'b'; it must be the absolute path of a"),
+        ({"cmd": "ls", "outputs": "/a/"}, ValueError, r"outputs\[0\] is '/a/'; it must be the absolute path of a"),
+        ({"cmd": "ls", "outputs": ["/a", "/a"]}, ValueError, r"outputs\[1\] is '/a', which is in the list already"),
+        (
+            {"cmd": "x {output3}", "outputs": ["/a", "/b"]},
+            ValueError,
+            r"cmd has {output3}, but there are only 2 outputs",
+        ),
+        ({"cmd": ["x", "{output2}"], "outputs": "/a"}, ValueError, r"cmd has {output2}, but there are only 1 outputs"),
         ({"cmd": "ls", "cwd": 3}, TypeError, "cwd must be text"),
         ({"cmd": "ls", "cwd": ""}, ValueError, "cwd is empty"),
     ],
@@ -68,6 +80,33 @@ def test_environment_variables_are_added_to_the_workers(
 def test_the_working_directory_can_be_chosen(attempt: RecordingAttempt, tmp_path: Path) -> None:
     attempt.run(command(["pwd"], cwd=str(tmp_path)))
     assert attempt.printed() == f"{tmp_path}\n"
+
+
+def test_outputs_stand_in_a_shell_line_quoted_and_are_published(attempt: RecordingAttempt, tmp_path: Path) -> None:
+    first, second = tmp_path / "it's 1.txt", tmp_path / "$2.txt"
+    line = "printf one > {output}; printf two >> {output2}; cat {output1}; echo ${HOME+x} {a,b} {output0}; test ! -e "
+    attempt.run(command(line + "'/tmp/it'", outputs=[str(first), str(second)]))
+    assert (first.read_text(), second.read_text()) == ("one", "two")
+    assert attempt.printed() == "onex {a,b} {output0}\n"
+
+
+def test_outputs_stand_in_the_arguments_of_a_list_as_they_are(attempt: RecordingAttempt, tmp_path: Path) -> None:
+    final = tmp_path / "it's 1.txt"
+    attempt.run(command(["sh", "-c", 'echo "$1"; echo x > "${1#-o}"', "sh", "-o{output}"], outputs=str(final)))
+    assert attempt.printed().startswith(f"-o{tmp_path}/.jq-")
+    assert attempt.printed().endswith("/it's 1.txt\n")
+    assert final.read_text() == "x\n"
+
+
+def test_outputs_are_in_the_environment_too(attempt: RecordingAttempt, tmp_path: Path) -> None:
+    line = "test $JOBQUEUE_OUTPUT = $JOBQUEUE_OUTPUT1 && echo $A > $JOBQUEUE_OUTPUT1 && echo 2 > $JOBQUEUE_OUTPUT2"
+    attempt.run(command(line, env={"A": "1"}, outputs=[f"{tmp_path}/1", f"{tmp_path}/2"]))
+    assert [(tmp_path / name).read_text() for name in "12"] == ["1\n", "2\n"]
+
+
+def test_without_outputs_the_fields_are_left_alone(attempt: RecordingAttempt) -> None:
+    attempt.run(command("echo {output} {output2}; test -z ${JOBQUEUE_OUTPUT+x}"))
+    assert attempt.printed() == "{output} {output2}\n"
 
 
 def test_an_exit_code_fails_the_job_and_is_told_with_the_last_line(attempt: RecordingAttempt) -> None:

@@ -71,7 +71,7 @@ def test_wrong_parameters_are_refused_by_name(parameters: dict[str, Any], error:
 
 
 def test_the_default_is_a_movie_that_all_players_show() -> None:
-    assert ffmpeg("f_%04d.png", "/o/a.mp4").arguments("ffmpeg") == [
+    assert ffmpeg("f_%04d.png", "/o/a.mp4").arguments("ffmpeg", "/o/a.mp4") == [
         *("ffmpeg", *START, "-r", "24", "-f", "concat", "-safe", "0", "-i", "frames.ffconcat"),
         *("-c:v", "libx264", "-pix_fmt", "yuv420p", "/o/a.mp4"),
     ]
@@ -99,7 +99,7 @@ def test_the_default_is_a_movie_that_all_players_show() -> None:
     ],
 )
 def test_every_option_has_its_arguments(parameters: dict[str, Any], rate: str, encoding: list[str]) -> None:
-    assert ffmpeg("f_%04d.png", "a.mp4", **parameters).arguments("ff") == [
+    assert ffmpeg("f_%04d.png", "a.mp4", **parameters).arguments("ff", "a.mp4") == [
         *("ff", *START, "-r", rate, "-f", "concat", "-safe", "0", "-i", "frames.ffconcat", *encoding, "a.mp4")
     ]
 

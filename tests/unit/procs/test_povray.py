@@ -54,7 +54,7 @@ Render failed
 
 
 def argv(**parameters: Any) -> list[list[str]]:
-    return [list(run.argv) for run in povray(**parameters).runs()]
+    return [list(run.argv) for run in povray(**parameters).runs(parameters.get("output"))]
 
 
 @pytest.mark.parametrize(

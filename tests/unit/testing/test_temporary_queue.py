@@ -6,13 +6,13 @@ import os
 
 from jobqueue.testing import temporary_queue
 
-_PROC = '''
+_PROC = """
 from jobqueue import JobProc
 
 class greet(JobProc):
     def run(self):
         return "hello"
-'''
+"""
 
 
 def test_a_temporary_queue_runs_jobs_and_is_gone_afterwards() -> None:

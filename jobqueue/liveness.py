@@ -1,0 +1,178 @@
+"""Which of the other workers are dead: told by whether their beats change, never by comparing clocks.
+
+All is counted in one's own successful beats. So whatever keeps everybody from the share (a server that is down) makes
+nobody look dead, and a machine that was suspended begins to count anew.
+
+Who looks at whom: the *sweeper* is the first worker, in the order of the names, that is not silent. It looks at all the
+others; they look at it, and at those before it that have fallen silent. So an election needs no file and no message. It
+only saves load: two that take themselves for the sweeper do the same things twice, which does no harm.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from jobqueue.identity import boot_id, host_name, is_process_gone, pid_namespace
+from jobqueue.layout import FALSE_DEATH, is_worker_name
+from jobqueue.registry import read_info
+from jobqueue.store import Store
+
+# A worker that has not beaten in so many beats of ours is silent.
+SILENT_BEATS = 2
+# So many beats of ours without one of its own, and it is dead: if nothing else is known of it; and if its lock, which
+# was seen held, is free.
+_DEAD_BEATS = 24
+_UNLOCKED_BEATS = 4
+# So many beats missed in a row are a gap, after which nothing that was counted holds.
+_GAP_BEATS = 3
+# The dead time is doubled for each worker that was found to have lived, this often at most.
+_MAX_DOUBLED = 3
+
+
+class Death(NamedTuple):
+    """A worker that is dead.
+
+    Attributes:
+        worker: its name.
+        why: in words, for records and the log.
+    """
+
+    worker: str
+    why: str
+
+
+class _Pulse:
+    """What was seen of one worker."""
+
+    def __init__(self, info: dict[str, Any]) -> None:
+        self.info = info
+        self.beat: float | None = None
+        # How often we had beaten, and when it was, as its beat was seen to change last.
+        self.beats = 0
+        self.at = 0.0
+        # How many beats of ours lay between that and our last look.
+        self.silence = 0
+        self.was_locked = False
+        # Nothing that was counted holds: it is new to us, or we were away.
+        self.is_fresh = True
+
+    @property
+    def is_silent(self) -> bool:
+        return not self.is_fresh and self.silence > SILENT_BEATS
+
+
+class Watch:
+    """What one worker has seen of the others.
+
+    Not guaranteed: that a worker that is told dead is. Whoever sweeps it has to fence it first.
+
+    Args:
+        store: the queue.
+        me: the name of the worker that looks.
+    """
+
+    def __init__(self, store: Store, me: str) -> None:
+        self._store = store
+        self._me = me
+        self._here = (host_name(), boot_id(), pid_namespace())
+        self._pulses: dict[str, _Pulse] = {}
+        self._beats = 0
+        self._beaten_at = float("-inf")
+        self._turns = 0
+        self._false_deaths = 0
+
+    @property
+    def is_sweeper(self) -> bool:
+        """Whether the others that stand before this one in the order of the names are silent."""
+        return all(pulse.is_silent for name, pulse in self._pulses.items() if name < self._me)
+
+    @property
+    def patience(self) -> int:
+        """By how much the dead time has grown, since workers were taken for dead that were not: 1, 2, 4 or 8."""
+        patience: int = 2 ** min(self._false_deaths, _MAX_DOUBLED)
+        return patience
+
+    def beaten(self, *, may_look: bool) -> list[Death]:
+        """To be called after each successful beat of one's own: who is dead.
+
+        Args:
+            may_look: whether it is time to find out who is there; the sweeper looks at the others at each beat.
+
+        Raises:
+            OSError: the share is in trouble; nothing is known then.
+        """
+        now = self._store.share.clock.boottime()
+        self._beats += 1
+        if now - self._beaten_at > _GAP_BEATS * self._store.config.beat_s:
+            for pulse in self._pulses.values():
+                pulse.is_fresh = True
+        self._beaten_at = now
+        if may_look:
+            self._turns += 1
+            if self._turns % 2 == 1:
+                self._find_out_who_is_there()
+        deaths = {name: why for name, pulse in self._pulses.items() if (why := self._dead_here(pulse))}
+        for name in self._to_look_at(is_turn=may_look and self._turns % 2 == 0):
+            if name not in deaths and (why := self._look(name, now)):
+                deaths[name] = why
+        return [Death(name, why) for name, why in sorted(deaths.items())]
+
+    def forget(self, worker: str) -> None:
+        """A worker is gone."""
+        self._pulses.pop(worker, None)
+
+    def _find_out_who_is_there(self) -> None:
+        names = self._store.share.names(self._store.layout.workers)
+        self._false_deaths = sum(name.endswith(FALSE_DEATH) for name in names)
+        there = {name for name in names if is_worker_name(name) and name != self._me}
+        for name in set(self._pulses) - there:
+            del self._pulses[name]
+        for name in there:
+            pulse = self._pulses.get(name)
+            # One that is only just coming has not said who it is.
+            if pulse is None or not pulse.info:
+                info = read_info(self._store, name) or {}
+                self._pulses.setdefault(name, _Pulse(info)).info = info
+
+    def _to_look_at(self, *, is_turn: bool) -> list[str]:
+        found = []
+        for name in sorted([*self._pulses, self._me]):
+            if name == self._me:
+                return sorted(self._pulses)
+            found.append(name)
+            if not self._pulses[name].is_silent:
+                # This is the sweeper. Those before it are looked at until they speak, or are dead.
+                return found if is_turn or len(found) > 1 else []
+        return found
+
+    def _dead_here(self, pulse: _Pulse) -> str | None:
+        """Why a worker on this host is dead, if it is; that costs no call on the share."""
+        info = pulse.info
+        is_here = self._here[2] and (info.get("host"), info.get("boot"), info.get("pidns")) == self._here
+        pid = info.get("pid")
+        if is_here and isinstance(pid, int) and is_process_gone(pid, info.get("started_ticks")):
+            return f"its process {pid} on this host is gone"
+        return None
+
+    def _look(self, name: str, now: float) -> str | None:
+        """Looks at the beat of a worker; why it is dead, if it is."""
+        pulse = self._pulses[name]
+        files = self._store.layout.worker(name)
+        seen = self._store.share.changed_at(files.beat)
+        if pulse.is_fresh or seen != pulse.beat:
+            is_change = not pulse.is_fresh
+            pulse.beat, pulse.beats, pulse.at = seen, self._beats, now
+            pulse.silence, pulse.is_fresh = 0, False
+            if is_change and not pulse.was_locked:
+                # RACE: it has just beaten, so it lives; a lock that is refused to us now is one that shuts out others.
+                pulse.was_locked = self._store.share.is_locked(files.lock)
+            return None
+        pulse.silence = self._beats - pulse.beats
+        silent_s = now - pulse.at
+        words = f"it has not beaten for {silent_s:.0f} s"
+        limit_s = self._store.config.dead_after_s * self.patience
+        if pulse.silence >= _DEAD_BEATS * self.patience and silent_s >= limit_s:
+            return words
+        if pulse.was_locked and pulse.silence >= _UNLOCKED_BEATS * self.patience:
+            return None if self._store.share.is_locked(files.lock) else f"{words}, and its lock is free"
+        return None

@@ -1,0 +1,376 @@
+"""The slots of a worker: started, heard, ended when they have to, cleared up after, and replaced."""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from jobqueue.errors import JobQueueError
+from jobqueue.store import Store
+from jobqueue.worker.aftermath import Ending
+from jobqueue.worker.guard import Guard
+from jobqueue.worker.membership import Membership
+from jobqueue.worker.runner import Seat
+from jobqueue.worker.signals import POLITE
+from jobqueue.worker.slots import Slot
+from jobqueue.worker.trouble import SweptError
+
+# How long the commands of a job that is to end have to end by themselves.
+_GRACE_S = 2.0
+# How long ended processes may take to disappear before their job is given back all the same.
+_GIVE_UP_S = 10.0
+_AGAIN_S = 1.0
+# So many slots in a row that end before they have run anything mean that none ever will.
+_MAX_BARREN = 5
+# At every so manieth beat it is looked for what has reached the share after its slot was buried.
+_LATE_EVERY = 4
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How a worker works.
+
+    Attributes:
+        slots: how many jobs it runs at once, 1 or more.
+        poll_s: seconds between two looks for work while a slot is idle.
+        exit_when_empty: ends when nothing in the queue is runnable or running.
+        max_jobs: ends after so many jobs.
+    """
+
+    slots: int
+    poll_s: float = 1.0
+    exit_when_empty: bool = False
+    max_jobs: int | None = None
+
+
+class Crew:
+    """All slots of one worker, in a process that must have only one thread.
+
+    Args:
+        store: the queue; its log is told what happens.
+        name: what people call the worker.
+        settings: how it works.
+        selector: learns of the pipes on which slots speak; whoever selects calls `listen`.
+        on_trouble: told of trouble of the share; whatever it does not raise is tried again.
+
+    Attributes:
+        place: the worker's place in the queue.
+        slots: the slots, in their places.
+        finished: how many jobs have succeeded here.
+        failed: how many have failed.
+        is_draining: whether nothing new is taken any more.
+        exit_code: 1 if the worker cannot go on.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        settings: WorkerSettings,
+        selector: selectors.BaseSelector,
+        on_trouble: Callable[[OSError | JobQueueError], None],
+    ) -> None:
+        self.slots: list[Slot] = []
+        self.finished = 0
+        self.failed = 0
+        self.is_draining = False
+        self.exit_code = 0
+        self._store = store
+        self._settings = settings
+        self._selector = selector
+        self._on_trouble = on_trouble
+        self._clock = store.share.clock
+        # Counts what has become ready by our own slots' work.
+        self._news = 0
+        self._granted = 0
+        self._barren = 0
+        self._next_slot = 0
+        self._beats = 0
+        # The numbers of slots that were cleared up after.
+        self._buried: set[int] = set()
+        self._again_at = float("-inf")
+        self._is_lost = self._is_paused = False
+        self._guard = Guard()
+        self.place = Membership(store, name, settings.slots, self._new_number)
+        # What a slot says (see `jobqueue.worker.slot`), and who does something about it.
+        self._hear = {
+            "began": self._began,
+            "returned": self._returned,
+            "ended": self._ended,
+            "progress": self._progressed,
+            "idle": self._fell_idle,
+            "unblocked": self._unblocked,
+            "want": self._grant,
+            "slot?": self._give_number,
+            "log": self._log,
+        }
+
+    def _new_number(self) -> int:
+        self._next_slot += 1
+        return self._next_slot
+
+    def start(self) -> None:
+        """Starts a slot in each place."""
+        for place in range(1, self._settings.slots + 1):
+            self.slots.append(self._start_slot(place))
+
+    def watch(self, now: float) -> None:
+        """Does what time and the ends of processes ask for; to be called several times a second.
+
+        Args:
+            now: by `Clock.monotonic`.
+        """
+        self._guard.check()
+        for slot in list(self.slots):
+            self._watch(slot, now)
+        if self._is_lost and self.slots and now >= self._again_at and all(slot.is_cleared for slot in self.slots):
+            self._again_at = now + _AGAIN_S
+            try:
+                self._come_again()
+            except OSError as error:
+                self._on_trouble(error)
+
+    def clear_late(self) -> None:
+        """Gives back what slots have claimed, and settles what they have committed, after they were cleared up after.
+
+        To be called at every beat; it looks at some of them.
+
+        RACE: the last call of a process that was killed may reach the server much later. Then a token lies under the
+        number of a slot that is gone, and nobody else may touch it.
+        """
+        self._beats += 1
+        if not self._buried or self._beats % _LATE_EVERY or self._is_lost:
+            return
+        try:
+            self.place.aftermath.clear(
+                self._buried, Ending("stop", "its process had ended before it was claimed"), None
+            )
+        except (OSError, JobQueueError) as error:
+            self._on_trouble(error)
+
+    def drain(self) -> None:
+        """Takes nothing new any more."""
+        self.is_draining = True
+        for slot in self.slots:
+            slot.tell("drain")
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Has the slots take nothing, or go on."""
+        if is_paused != self._is_paused:
+            self._is_paused = is_paused
+            for slot in self.slots:
+                slot.tell("pause" if is_paused else "resume")
+
+    def _start_slot(self, place: int) -> Slot:
+        slot = Slot(self._new_number(), place)
+        seat = Seat(self.place.name, slot.number, rivals=self._settings.slots, is_own_process=True)
+        slot.start(self._store, seat, is_limited=self._settings.max_jobs is not None)
+        # Order matters: from here a death of ours is the slot's, too; before, it does nothing.
+        self._guard.add(slot.pid)
+        self._selector.register(slot.status_fd, selectors.EVENT_READ, slot)
+        slot.tell("go")
+        return slot
+
+    def end(self, slot: Slot, ending: Ending) -> None:
+        """Asks a slot's processes to end; `watch` sees to it that they do."""
+        if slot.ending is None or ending.action == "stop":
+            slot.ending = ending
+        if slot.kill_at is None:
+            slot.kill_at = self._clock.monotonic() + _GRACE_S
+            slot.signal_group(signal.SIGTERM)
+
+    def _watch(self, slot: Slot, now: float) -> None:
+        """Ends what has overrun its time, and clears up after a slot that has ended."""
+        if slot.deadline is not None and now >= slot.deadline and slot.ending is None:
+            assert slot.current is not None
+            why = f"it ran longer than its timeout of {slot.timeout:g} s"
+            self.end(slot, Ending("timeout", why, *slot.current))
+        is_reaped = slot.reap()
+        if slot.kill_at is not None and now >= slot.kill_at and not (is_reaped and slot.is_group_gone()):
+            slot.signal_group(signal.SIGKILL)
+            slot.kill_at = now + _GRACE_S
+        if not is_reaped:
+            return
+        if slot.give_up_at is None:
+            self.listen(slot)
+            # At its end the pipe would be readable for ever.
+            self._selector.unregister(slot.status_fd)
+            slot.give_up_at = now + _GIVE_UP_S
+            if slot.ending is None:
+                # What it left behind is nobody's; a slot that ends cleanly leaves nothing.
+                slot.signal_group(signal.SIGKILL)
+        if not slot.is_group_gone() and now < slot.give_up_at:
+            return
+        if now < slot.clear_at:
+            return
+        self._bury(slot, now)
+
+    def _bury(self, slot: Slot, now: float) -> None:
+        """Clears up after a slot whose processes are gone, and has another take its place."""
+        if not slot.is_cleared:
+            ending = slot.ending or self._ending_of(slot)
+            self._guard.remove(slot.pid)
+            try:
+                self.place.aftermath.clear(slot.numbers, ending, slot.spool)
+            except (OSError, JobQueueError) as error:
+                self._on_trouble(error)
+                slot.clear_at = now + _AGAIN_S
+                return
+            slot.close()
+            self._buried |= slot.numbers
+            if slot.current is not None and ending.action in ("died", "timeout", "fail"):
+                self.failed += 1
+            self._barren = 0 if slot.has_worked or slot.ending else self._barren + 1
+        if self._barren >= _MAX_BARREN and not self.is_draining:
+            self._store.log.error("%d slots in a row ended before they ran a job; giving up.", self._barren)
+            self.exit_code = 1
+            self.drain()
+        if self._is_lost and not self.is_draining:
+            # Its place is taken again when all of them are gone.
+            return
+        at = self.slots.index(slot)
+        if self.is_draining or slot.is_leaving:
+            del self.slots[at]
+            return
+        try:
+            self.slots[at] = self._start_slot(slot.place)
+        except OSError as error:
+            # No process or memory to be had; this one keeps the place until there is.
+            self._store.log.warning("slot %d cannot be started again (%s); trying again.", slot.place, error)
+            slot.clear_at = now + _AGAIN_S
+
+    def _ending_of(self, slot: Slot) -> Ending:
+        """Why a slot ended that we did not end."""
+        why = f"its process ended with {slot.exit_words}"
+        # A shutdown of the host tells every process to end, us as well as the slots; that is not the job's doing.
+        is_shutdown = self.is_draining and -slot.exit_code in POLITE
+        return Ending("stop" if is_shutdown else "died", why)
+
+    def close(self) -> None:
+        """Whatever happened: no slot is left, and the worker's directory is given up."""
+        for slot in self.slots:
+            if slot.is_cleared:
+                continue
+            slot.signal_group(signal.SIGKILL)
+            if not slot.is_reaped:
+                os.waitpid(slot.pid, 0)
+            with suppress(OSError, JobQueueError):
+                # Where the share is away a sweeper will do it.
+                self.place.aftermath.clear(slot.numbers, slot.ending or Ending("stop", "the worker ended"), slot.spool)
+        self._guard.close()
+        try:
+            self.place.leave()
+        except OSError as error:
+            name = self.place.name
+            self._store.log.warning("Worker %s could not take its directory away (%s); a sweep will.", name, error)
+
+    def lose_place(self, why: SweptError) -> None:
+        """Somebody took this worker for dead and swept it: what runs cannot be committed any more."""
+        if self._is_lost:
+            return
+        self._store.log.error("%s; ending what runs, which others do now, and coming again under another name.", why)
+        self._is_lost = True
+        for slot in self.slots:
+            self.end(slot, Ending("stop", "the worker was swept"))
+
+    def _come_again(self) -> None:
+        """After what ran is ended: a new name, and new slots in the old places."""
+        self.place.say_alive((*slot.current, slot.attempt) for slot in self.slots if slot.current is not None)
+        self.place.come_again()
+        self._buried.clear()
+        self._is_lost = self._is_paused = False
+        self._store.log.info("Worker %s goes on from here.", self.place.name)
+        # Each is replaced as one that has ended by itself.
+        for slot in self.slots:
+            slot.clear_at = float("-inf")
+
+    # --- what slots say ------------------------------------------------------------------------------------------
+
+    def listen(self, slot: Slot) -> None:
+        """Hears what a slot has said."""
+        for said in slot.heard():
+            self._hear[said["kind"]](slot, said)
+
+    def _returned(self, slot: Slot, _said: dict[str, Any]) -> None:
+        slot.deadline = None
+
+    def _progressed(self, slot: Slot, said: dict[str, Any]) -> None:
+        slot.progress, slot.status = said["progress"], said["status"]
+
+    def _log(self, slot: Slot, said: dict[str, Any]) -> None:
+        self._store.log.log(said["level"], "slot %d: %s", slot.place, said["text"])
+
+    def _unblocked(self, _slot: Slot, _said: dict[str, Any]) -> None:
+        self._news += 1
+        self.tell_idle()
+
+    def _give_number(self, slot: Slot, _said: dict[str, Any]) -> None:
+        number = self._new_number()
+        slot.numbers.add(number)
+        slot.tell(f"slot {number}")
+
+    def _fell_idle(self, slot: Slot, _said: dict[str, Any]) -> None:
+        slot.is_idle = True
+        # RACE: something became ready after the slot had looked, and before it said that it found nothing.
+        if slot.seen_news != self._news:
+            self._tell_to_look(slot)
+
+    def _began(self, slot: Slot, said: dict[str, Any]) -> None:
+        slot.job, slot.label, slot.attempt = said["job"], said["label"], said["attempt"]
+        slot.progress, slot.status, slot.began = 0.0, "", self._clock.monotonic()
+        slot.current = said["number"], said["node"]
+        slot.timeout = said["timeout"]
+        slot.deadline = None if slot.timeout is None else slot.began + slot.timeout
+        slot.has_worked = True
+        if self._store.log.isEnabledFor(logging.INFO):
+            label = f" ({slot.label})" if slot.label else ""
+            self._store.log.info("slot %d: running %s%s, attempt %d.", slot.place, slot.job, label, slot.attempt)
+
+    def _ended(self, slot: Slot, said: dict[str, Any]) -> None:
+        took_s = self._clock.monotonic() - slot.began
+        if said["ok"]:
+            self.finished += 1
+            if self._store.log.isEnabledFor(logging.INFO):
+                self._store.log.info("slot %d: %s has finished after %.2f s.", slot.place, slot.job, took_s)
+        elif said["again"]:
+            self._store.log.warning(
+                "slot %d: %s has ended with an error after %.2f s (%s); it is ready again. `jobqueue log %s` shows "
+                "what it printed.",
+                slot.place, slot.job, took_s, said["error"], slot.job,
+            )  # fmt: skip
+        elif said["ok"] is False:
+            self.failed += 1
+            self._store.log.warning(
+                "slot %d: %s has failed after %.2f s (%s); what depends on it waits. `jobqueue log %s` shows what it "
+                "printed, `jobqueue retry %s` runs it again.",
+                slot.place, slot.job, took_s, said["error"], slot.job, slot.job,
+            )  # fmt: skip
+        slot.job = slot.label = slot.status = ""
+        slot.current, slot.deadline = None, None
+
+    def _grant(self, slot: Slot, _said: dict[str, Any]) -> None:
+        assert self._settings.max_jobs is not None
+        if self._granted < self._settings.max_jobs:
+            self._granted += 1
+            slot.tell("grant")
+        else:
+            # Only this one: another may still have leave to run a job that is not ready yet.
+            slot.is_leaving = True
+            slot.tell("drain")
+
+    def tell_idle(self) -> None:
+        """Has the idle slots look for work."""
+        for slot in self.slots:
+            if slot.is_idle:
+                self._tell_to_look(slot)
+
+    def _tell_to_look(self, slot: Slot) -> None:
+        slot.is_idle = False
+        slot.seen_news = self._news
+        slot.tell("look")

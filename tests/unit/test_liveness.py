@@ -1,0 +1,243 @@
+"""Who is dead, from what one worker sees of the others' beats."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue.identity import describe_process
+from jobqueue.liveness import Watch
+from jobqueue.share import Lock
+from jobqueue.store import Store
+from tests.support_share import FakeClock, QuickShare
+
+BEAT_S = 5.0
+_times = itertools.count(1)
+
+
+class Bench:
+    """A worker ``me`` that looks at others, which do what the test says.
+
+    Args:
+        queue_dir: of the queue.
+        me: its name.
+    """
+
+    def __init__(self, queue_dir: Path, me: str) -> None:
+        self.share = QuickShare()
+        assert isinstance(self.share.clock, FakeClock)
+        self.clock = self.share.clock
+        self.store = Store(str(queue_dir), self.share)
+        self.watch = Watch(self.store, me)
+        self.beats = 0
+        (queue_dir / "workers" / me).mkdir()
+
+    def come(self, name: str, **said: Any) -> None:
+        files = self.store.layout.worker(name)
+        os.mkdir(files.dir)
+        Path(files.beat).touch()
+        Path(files.lock).touch()
+        Path(files.info).write_text(json.dumps({"host": "elsewhere", "boot": "b", "pidns": "n", "pid": 1, **said}))
+        self.beat(name)
+
+    def beat(self, *names: str) -> None:
+        for name in names:
+            os.utime(self.store.layout.worker(name).beat, ns=(0, next(_times) * 10**9))
+
+    def pass_one(self, *alive: str) -> dict[str, str]:
+        """One beat of ours later, in which others beat, too: who is dead."""
+        self.clock.passed += BEAT_S
+        self.beat(*alive)
+        self.beats += 1
+        return dict(self.watch.beaten(may_look=self.beats % 2 == 0))
+
+    def until_dead(self, name: str, *alive: str, limit: int = 200) -> int:
+        """How many beats of ours it takes until a silent worker is found dead."""
+        for beats in range(1, limit):
+            if name in self.pass_one(*alive):
+                return beats
+        raise AssertionError(f"{name} was not found dead in {limit} beats")
+
+
+@pytest.fixture
+def bench(queue_dir: Path) -> Bench:
+    """The watching worker comes first in the order of the names, so it is the sweeper."""
+    return Bench(queue_dir, "a-me")
+
+
+def test_who_beats_is_never_dead(bench: Bench) -> None:
+    bench.come("b")
+    bench.come("c")
+    assert [bench.pass_one("b", "c") for _ in range(100)] == [{}] * 100
+
+
+def test_who_is_silent_is_dead_after_twenty_four_beats_and_two_minutes(bench: Bench) -> None:
+    bench.come("b")
+    for _ in range(10):
+        bench.pass_one("b")
+    assert bench.until_dead("b") == 24
+
+
+def test_the_words_say_for_how_long_it_was_silent(bench: Bench) -> None:
+    bench.come("b")
+    for _ in range(3):
+        bench.pass_one("b")
+    bench.until_dead("b")
+    assert bench.pass_one() == {"b": "it has not beaten for 125 s"}
+
+
+def test_with_a_dead_time_of_its_own_a_queue_waits_so_long(bench: Bench) -> None:
+    bench.store.config.dead_after_s = 300.0
+    bench.come("b")
+    bench.pass_one("b")
+    bench.pass_one("b")
+    assert bench.until_dead("b") == 60
+
+
+def test_a_short_dead_time_still_takes_twenty_four_beats(bench: Bench) -> None:
+    bench.store.config.dead_after_s = 1.0
+    bench.come("b")
+    bench.pass_one("b")
+    bench.pass_one("b")
+    assert bench.until_dead("b") == 24
+
+
+def test_a_free_lock_that_was_seen_held_tells_after_four_beats(bench: Bench) -> None:
+    bench.come("b")
+    lock = Lock(bench.store.layout.worker("b").lock)
+    for _ in range(5):
+        bench.pass_one("b")
+    lock.release()
+    assert bench.until_dead("b") == 4
+    assert bench.pass_one()["b"].endswith("and its lock is free")
+
+
+def test_a_lock_that_was_never_seen_held_proves_nothing(bench: Bench) -> None:
+    bench.come("b")
+    for _ in range(5):
+        bench.pass_one("b")
+    assert bench.until_dead("b") == 24
+
+
+def test_a_lock_that_is_held_does_not_keep_a_silent_worker_alive_for_ever(bench: Bench) -> None:
+    bench.come("b")
+    lock = Lock(bench.store.layout.worker("b").lock)
+    for _ in range(5):
+        bench.pass_one("b")
+    assert bench.until_dead("b") == 24
+    lock.release()
+
+
+def test_a_gap_in_ones_own_beats_makes_one_begin_anew(bench: Bench) -> None:
+    bench.come("b")
+    bench.pass_one("b")
+    bench.pass_one("b")
+    for _ in range(20):
+        assert bench.pass_one() == {}
+    bench.clock.passed += 3 * BEAT_S
+    assert bench.until_dead("b") == 25
+
+
+def test_beats_that_are_only_late_make_no_gap(bench: Bench) -> None:
+    bench.come("b")
+    bench.pass_one("b")
+    bench.pass_one("b")
+    bench.clock.passed += BEAT_S
+    assert bench.until_dead("b") == 24
+
+
+def test_a_worker_on_this_host_whose_process_is_gone_is_dead_at_once(bench: Bench) -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    here = describe_process()
+    bench.come("b", **{**here, "pid": pid, "started_ticks": 1})
+    bench.come("c", **here)
+    assert bench.until_dead("b", "b", "c") <= 2
+    os.waitpid(pid, 0)
+    assert bench.pass_one("c")["b"] == f"its process {pid} on this host is gone"
+    assert "c" not in bench.pass_one("c")
+
+
+def test_a_process_id_that_is_used_again_is_another_process(bench: Bench) -> None:
+    here = describe_process()
+    bench.come("b", **{**here, "started_ticks": here["started_ticks"] - 1})
+    assert bench.until_dead("b", "b") <= 2
+
+
+@pytest.mark.parametrize("key", ["host", "boot", "pidns"])
+def test_a_process_of_another_host_boot_or_name_space_is_not_looked_up_here(bench: Bench, key: str) -> None:
+    bench.come("b", **{**describe_process(), "pid": 2**22 + 1, key: "other"})
+    assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
+
+
+def test_each_false_death_doubles_the_dead_time_three_times_at_most(bench: Bench, queue_dir: Path) -> None:
+    bench.come("b")
+    for count, factor in enumerate((1, 2, 4, 8, 8)):
+        for _ in range(4):
+            bench.pass_one("b")
+        assert bench.until_dead("b", limit=300) == 24 * factor
+        (queue_dir / "workers" / f"w{count}.alive").touch()
+
+
+def test_the_others_look_at_the_sweeper_alone(queue_dir: Path) -> None:
+    bench = Bench(queue_dir, "m")
+    for name in ("a", "b", "z"):
+        bench.come(name)
+    for _ in range(8):
+        bench.pass_one("a", "b", "z")
+    assert not bench.watch.is_sweeper
+    # Nobody but the sweeper finds out that these two are silent.
+    assert [bench.pass_one("a") for _ in range(60)] == [{}] * 60
+
+
+def test_when_the_sweeper_is_silent_the_next_one_takes_its_place(queue_dir: Path) -> None:
+    bench = Bench(queue_dir, "m")
+    for name in ("a", "z"):
+        bench.come(name)
+    for _ in range(8):
+        bench.pass_one("a", "z")
+    # The looks at a sweeper that lives are 4 beats apart.
+    assert 24 <= bench.until_dead("a") <= 28
+    assert bench.watch.is_sweeper
+    assert bench.until_dead("z") <= 24
+
+
+def test_all_that_have_fallen_silent_before_the_sweeper_are_found_together(queue_dir: Path) -> None:
+    bench = Bench(queue_dir, "m")
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        bench.come(name)
+    for _ in range(8):
+        bench.pass_one(*names)
+    dead: dict[str, int] = {}
+    for beats in range(1, 60):
+        for name in bench.pass_one():
+            dead.setdefault(name, beats)
+    assert set(dead) == set(names)
+    assert max(dead.values()) <= 28 + 4 * len(names)
+
+
+def test_one_that_comes_and_says_nothing_of_itself_is_left_alone_for_the_whole_dead_time(bench: Bench) -> None:
+    os.mkdir(bench.store.layout.worker("b").dir)
+    assert bench.until_dead("b") >= 24
+
+
+def test_one_that_is_gone_is_forgotten(bench: Bench, queue_dir: Path) -> None:
+    bench.come("b")
+    for _ in range(4):
+        bench.pass_one("b")
+    bench.share.remove_tree(str(queue_dir / "workers" / "b"))
+    assert [bench.pass_one() for _ in range(60)] == [{}] * 60
+
+
+def test_names_that_are_no_workers_are_ignored(bench: Bench, queue_dir: Path) -> None:
+    for name in (".nfs0001", "old.alive", "._b"):
+        (queue_dir / "workers" / name).mkdir()
+    assert [bench.pass_one() for _ in range(60)] == [{}] * 60
