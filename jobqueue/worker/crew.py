@@ -28,6 +28,8 @@ _GIVE_UP_S = 10.0
 _AGAIN_S = 1.0
 # So many slots in a row that end before they have run anything mean that none ever will.
 _MAX_BARREN = 5
+# At every so manieth beat it is looked for what has reached the share after its slot was buried.
+_LATE_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,9 @@ class Crew:
         self._granted = 0
         self._barren = 0
         self._next_slot = 0
+        self._beats = 0
+        # The numbers of slots that were cleared up after.
+        self._buried: set[int] = set()
         self._again_at = float("-inf")
         self._is_lost = self._is_paused = False
         self._guard = Guard()
@@ -130,6 +135,24 @@ class Crew:
                 self._come_again()
             except OSError as error:
                 self._on_trouble(error)
+
+    def clear_late(self) -> None:
+        """Gives back what slots have claimed, and settles what they have committed, after they were cleared up after.
+
+        To be called at every beat; it looks at some of them.
+
+        RACE: the last call of a process that was killed may reach the server much later. Then a token lies under the
+        number of a slot that is gone, and nobody else may touch it.
+        """
+        self._beats += 1
+        if not self._buried or self._beats % _LATE_EVERY or self._is_lost:
+            return
+        try:
+            self.place.aftermath.clear(
+                self._buried, Ending("stop", "its process had ended before it was claimed"), None
+            )
+        except (OSError, JobQueueError) as error:
+            self._on_trouble(error)
 
     def drain(self) -> None:
         """Takes nothing new any more."""
@@ -200,6 +223,7 @@ class Crew:
                 slot.clear_at = now + _AGAIN_S
                 return
             slot.close()
+            self._buried |= slot.numbers
             if slot.current is not None and ending.action in ("died", "timeout", "fail"):
                 self.failed += 1
             self._barren = 0 if slot.has_worked or slot.ending else self._barren + 1
@@ -259,6 +283,7 @@ class Crew:
         """After what ran is ended: a new name, and new slots in the old places."""
         self.place.say_alive((*slot.current, slot.attempt) for slot in self.slots if slot.current is not None)
         self.place.come_again()
+        self._buried.clear()
         self._is_lost = self._is_paused = False
         self._store.log.info("Worker %s goes on from here.", self.place.name)
         # Each is replaced as one that has ended by itself.

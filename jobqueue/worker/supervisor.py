@@ -135,6 +135,7 @@ class Supervisor:
             return
         for request, tokens in requests:
             self._obey(request, {token.slot for token in tokens})
+        self.crew.clear_late()
 
     def _pause_while_unsure(self) -> None:
         """Keeps the slots from taking anything while others may take this worker for dead."""

@@ -35,6 +35,8 @@ handle
 job
 queue
 framejobs waiting
+testing.anomalies testing.clock testing.server testing.host testing.process testing.calls testing.share testing.queues
+testing
 .
 cli._output cli._common cli._complete cli._watch cli._slots cli
 cli.create cli.submit cli.list cli.show cli.tree cli.log cli.wait cli.retry cli.cancel cli.hold cli.release
