@@ -18,7 +18,9 @@ from tests.simulation.processes import start_worker
 from tests.simulation.scene import Scene, attached
 from tests.simulation.world import QUIET, Actor, Director, Violation, World
 
-_BEFORE, _AFTER, _STOPPED = "DIES_BEFORE", "DIES_AFTER", "STOPPED"
+# When the last call of a process that dies is executed, in seconds after its death.
+_DEATHS = {"DIES_BEFORE": None, "DIES_AFTER": 0.0, "DIES_LATE": 10.0}
+_STOPPED = "STOPPED"
 _STOPPED_S = 200.0
 _TRIES = 5
 
@@ -42,7 +44,7 @@ class Deviation(NamedTuple):
     @staticmethod
     def parse(text: str) -> Deviation:
         turn, _, what = text.partition(":")
-        is_fault = what.partition("@")[0] in {*Fault.__members__, _BEFORE, _AFTER, _STOPPED}
+        is_fault = what.partition("@")[0] in {*Fault.__members__, *_DEATHS, _STOPPED}
         return Deviation(int(turn), "" if is_fault else what, what if is_fault else "")
 
 
@@ -75,9 +77,11 @@ class Planned(Director):
             world.note(f"{chosen.name} is stopped for {_STOPPED_S:g} s")
             world.suspend(chosen, _STOPPED_S)
             return None
-        if fault in (_BEFORE, _AFTER):
-            world.note(f"{chosen.name} dies; its last call is {'lost' if fault == _BEFORE else 'executed'}")
-            chosen.end(last_call_s=None if fault == _BEFORE else 0.0)
+        if fault in _DEATHS:
+            last_call_s = _DEATHS[fault]
+            when = "lost" if last_call_s is None else f"executed {last_call_s:g} s later"
+            world.note(f"{chosen.name} dies; its last call is {when}")
+            chosen.end(last_call_s=last_call_s)
             return None
         return chosen
 
@@ -109,11 +113,8 @@ def _faults_of(calls: ModelProcess, call: ModelCall) -> Iterator[str]:
         # Nobody can tell these from the call before.
         return
     yield _STOPPED
-    if "." in calls.name or calls.name.startswith("p"):
-        # A slot, or somebody's script.
-        yield _BEFORE
-        if call.name in CHANGING:
-            yield _AFTER
+    # Also a whole worker dies, for there is another one to take up what it leaves.
+    yield from (_DEATHS if call.name in CHANGING else ["DIES_BEFORE"])
 
 
 # --- the small plays --------------------------------------------------------------------------------------------------

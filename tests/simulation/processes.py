@@ -264,9 +264,14 @@ def start_worker(stage: World, host: ModelHost, name: str, slots: int) -> None:
                 stage.sleep(1.0)
         stage.note(f"ends with exit code {supervisor.run()}")
 
+    def end_slots() -> None:
+        """What the guard does."""
+        for slot in stage.actors:
+            if slot.name.startswith(f"{name}."):
+                slot.end()
+
     actor = stage.add(name, live, is_service=True)
-    # The guard ends the slots.
-    actor.on_end = lambda: [slot.end() for slot in stage.actors if slot.name.startswith(f"{name}.")] and None
+    actor.on_end = end_slots
 
 
 class _NoGuard:

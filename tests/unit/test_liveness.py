@@ -14,7 +14,8 @@ from jobqueue.identity import describe_process
 from jobqueue.liveness import Watch
 from jobqueue.share import Lock
 from jobqueue.store import Store
-from tests.support_share import FakeClock, QuickShare
+from jobqueue.testing import FakeClock
+from tests.support_share import QuickShare
 
 BEAT_S = 5.0
 _times = itertools.count(1)
