@@ -14,12 +14,16 @@ from jobqueue.index import Index
 from jobqueue.layout import Entry
 from jobqueue.registry import Registration
 from jobqueue.share import AMBIGUOUS, Removal, Share
+from jobqueue.store import Store
+from jobqueue.testing import Anomalies, ModelHost, ModelShare
 from jobqueue.tokens import Tokens
 from jobqueue.worker import crew as crew_module
 from jobqueue.worker.aftermath import Aftermath
 from jobqueue.worker.runner import Runner
 from tests.simulation.explore import PLAYS, SmallPlay, extensions, first_steps, is_in_scope, parse, words
 from tests.simulation.plays import Play, Troubles
+from tests.simulation.processes import QUEUE
+from tests.simulation.scene import attached
 from tests.simulation.world import Violation
 
 _BLOCK = 50
@@ -116,14 +120,6 @@ def _nothing(*_: Any, **__: Any) -> None:
     """In place of what the protocol needs."""
 
 
-_real_find = Index.find
-
-
-def _forgetful_find(self: Index, *arguments: Any, lost: Entry | None = None) -> Entry | None:
-    """Believes a listing that shows what has gone."""
-    return _real_find(self, *arguments)
-
-
 def _forgets_the_running(self: Aftermath, slots: Any, ending: Any, spool: Any) -> None:
     return None
 
@@ -135,9 +131,7 @@ _SABOTAGES: list[tuple[Any, str, Callable[..., Any]]] = [
     (Index, "wake", _no_wake),
     (Runner, "reconcile", _nothing),
     (Aftermath, "clear", _forgets_the_running),
-    (crew_module.Crew, "clear_late", _nothing),
     (Registration, "beat", _nothing),
-    (Index, "find", _forgetful_find),
 ]
 
 
@@ -156,3 +150,31 @@ def _play_until_it_is_found() -> None:
             SmallPlay(name, plan).run()
     for seed in range(2500):
         Play(seed).run()
+
+
+# --- what the simulation has found ------------------------------------------------------------------------------------
+
+
+def test_what_a_dead_slot_claims_after_it_was_buried_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slot is killed while its claim is on the way, and the claim is executed after its supervisor has cleared up."""
+    plan = "0:w1.1,3:DIES_LATE"
+    _run(SmallPlay("one", parse(plan)), f"--plan one {plan}")
+    monkeypatch.setattr(crew_module.Crew, "clear_late", _nothing)
+    with pytest.raises(Violation, match="comes to no end"):
+        SmallPlay("one", parse(plan)).run()
+
+
+def test_an_entry_that_has_gone_in_the_tick_of_a_listing_is_not_looked_for_for_ever() -> None:
+    """A listing goes on to show what somebody has held: a rename of that finds nothing, however often it is tried."""
+    scene = SmallPlay("one", ())
+    stage = scene.stage
+    here, there = (
+        Store(QUEUE, ModelShare(ModelHost(stage.server, name, Anomalies(blind_ticks=1.0)))) for name in ("a", "b")
+    )
+    attached(stage, stage.truth()).createJobRoot().activate()
+    assert [entry.number for entry in here.index.folder("runnable")] == [1]
+    there.index.put(1, "held")
+    stage.clock.sleep(1.0)
+    assert here.index.folder("runnable") != [], "the model has to show what is not there"
+    assert here.index.put(1, "done").folder == "done"
+    assert here.index.wake(1) is None
