@@ -188,7 +188,7 @@ class JobHandle:
     # --- what can be done to it ----------------------------------------------------------------------------------
 
     def setError(self) -> None:
-        """Makes it fail: at once if it waits, by telling its worker if it runs (that takes up to one beat).
+        """Makes it fail: at once if it waits, by telling its worker if it runs (that takes up to two beats).
 
         Raises:
             JobStateError: it has ended.

@@ -70,6 +70,12 @@ def read_record(share: Share, path: str, offset: int, node: int, attempt: int) -
     return _record(data.partition(b"\n")[0], node, attempt)
 
 
+def record_in(data: bytes, offset: int, node: int, attempt: int) -> dict[str, Any] | None:
+    """The same as `read_record` in the contents of a journal."""
+    end = data.find(b"\n", offset)
+    return _record(data[offset : end if end >= 0 else None], node, attempt)
+
+
 def _record(line: bytes, node: int, attempt: int) -> dict[str, Any] | None:
     event = _parse(line)
     matches = event is not None and event.get("node") == node and event.get("attempt") == attempt and "ok" in event

@@ -8,7 +8,7 @@ the target is looked for (`Share.try_move`); every function here can be called a
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from jobqueue.errors import JobNotFoundError, LostRaceError
@@ -138,9 +138,28 @@ class Tokens:
     def _unlatch(self, job: JobLayout, parent: int, child: int) -> bool:
         """Takes a sub-job out of its parent's latch; whether the parent waits for nothing any more."""
         latch, entry = job.latch(parent), latch_entry(child)
-        self._share.try_unlink(f"{latch}/{entry}")
+        self._share.take_out(latch, entry)
         self._seen_latched.get(latch, set()).discard(entry)
         return self.is_unlatched(job, parent)
+
+    def release(self, job: JobLayout, parent: int, children: Iterable[int] = ()) -> bool:
+        """Does again what settling does to a job that waits: ready if it waits for nothing any more, then wake.
+
+        Args:
+            job: the top-level job.
+            parent: the job that waits.
+            children: what it does not wait for, and what may still be in its latch.
+
+        Returns:
+            Whether it is ready now.
+        """
+        for child in children:
+            self._share.try_unlink(f"{job.latch(parent)}/{latch_entry(child)}")
+        self._seen_latched.pop(job.latch(parent), None)
+        is_ready = self.is_unlatched(job, parent) and self._unblock(job, parent) is not None
+        if is_ready:
+            self._wake_or_cancel(job.number)
+        return is_ready
 
     def is_unlatched(self, job: JobLayout, parent: int) -> bool:
         """Whether a job's latch holds no sub-job any more; whoever removes the last entry finds that it does not.

@@ -27,6 +27,7 @@ COMMANDS = {
     "priority": "give a hierarchy another priority",
     "delete": "delete hierarchies",
     "workers": "list the workers",
+    "check": "look whether the queue is sound, and repair it",
     "completion": "print what makes a shell complete names",
 }
 _EPILOG = """\

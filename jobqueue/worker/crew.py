@@ -137,22 +137,26 @@ class Crew:
                 self._on_trouble(error)
 
     def clear_late(self) -> None:
-        """Gives back what slots have claimed, and settles what they have committed, after they were cleared up after.
+        """Looks for what has come into running/ or won/ later than its slot could see; to be called at every beat.
 
-        To be called at every beat; it looks at some of them.
-
-        RACE: the last call of a process that was killed may reach the server much later. Then a token lies under the
-        number of a slot that is gone, and nobody else may touch it.
+        RACE: the last call of a process that was killed may reach the server much later, and so may a claim that a slot
+        has given up. Nobody else may touch such a token, and the slot may have fallen idle.
         """
         self._beats += 1
-        if not self._buried or self._beats % _LATE_EVERY or self._is_lost:
+        in_doubt = [slot for slot in self.slots if slot.is_idle and slot.is_in_doubt]
+        if self._beats % _LATE_EVERY or self._is_lost or not (self._buried or in_doubt):
             return
         try:
-            self.place.aftermath.clear(
-                self._buried, Ending("stop", "its process had ended before it was claimed"), None
-            )
+            if self._buried:
+                ending = Ending("stop", "its process had ended before it was claimed")
+                self.place.aftermath.clear(self._buried, ending, None)
+            late = {token.slot for token in self._store.tokens.running_of(self.place.name)} if in_doubt else set()
         except (OSError, JobQueueError) as error:
             self._on_trouble(error)
+            return
+        for slot in in_doubt:
+            if slot.number in late:
+                self._tell_to_look(slot)
 
     def drain(self) -> None:
         """Takes nothing new any more."""
@@ -315,8 +319,8 @@ class Crew:
         slot.numbers.add(number)
         slot.tell(f"slot {number}")
 
-    def _fell_idle(self, slot: Slot, _said: dict[str, Any]) -> None:
-        slot.is_idle = True
+    def _fell_idle(self, slot: Slot, said: dict[str, Any]) -> None:
+        slot.is_idle, slot.is_in_doubt = True, said["in_doubt"]
         # RACE: something became ready after the slot had looked, and before it said that it found nothing.
         if slot.seen_news != self._news:
             self._tell_to_look(slot)

@@ -96,6 +96,11 @@ class Runner:
         self._hierarchy: Hierarchy | None = None
         self._journal: Journal | None = None
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a claim that was given up may still come to pass: then somebody has to look for its token."""
+        return self._in_doubt
+
     def step(self) -> Step:
         """Tries to run one job.
 

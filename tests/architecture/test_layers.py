@@ -28,6 +28,8 @@ attempt submit control history overview
 worker worker.trouble worker.tidying worker.signals worker.broken worker.chooser worker.publishing worker.settling
 worker.guard worker.inbox worker.runner worker.aftermath worker.sweep worker.caretaker worker.membership
 worker.inprocess worker.slot worker.slots worker.crew worker.supervisor
+check check.finding check.look check.entries check.rebuild check.tokens check.latches check.standing check.records
+check.leftovers check.audit
 reader
 handle
 job
@@ -38,7 +40,7 @@ testing
 .
 cli._output cli._common cli._complete cli._watch cli._slots cli
 cli.create cli.submit cli.list cli.show cli.tree cli.log cli.wait cli.retry cli.cancel cli.hold cli.release
-cli.priority cli.delete cli.workers cli.completion cli.runjobs
+cli.priority cli.delete cli.workers cli.check cli.completion cli.runjobs
 __main__
 """
 

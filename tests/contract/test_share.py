@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.share import Removal, Share
+from tests.support import wait_until
 
 # --- looking ----------------------------------------------------------------------------------------------------------
 
@@ -68,7 +69,33 @@ def test_a_file_shows_its_mode_owner_times_and_size(share: Share, place: Path) -
     assert not share.is_dir(str(path))
 
 
+def test_a_rename_is_a_change_though_the_contents_are_old(share: Share, place: Path) -> None:
+    (place / "a").touch()
+    os.utime(place / "a", (0, 0))
+    before = share.last_change(str(place / "a"))
+    assert before is not None
+
+    def is_changed() -> bool:
+        os.rename(place / "a", place / "b")
+        changed = share.last_change(str(place / "b"))
+        os.rename(place / "b", place / "a")
+        return changed is not None and changed > before
+
+    # The server's clock ticks some time.
+    wait_until(is_changed, "a later time")
+    assert share.changed_at(str(place / "a")) == 0
+    assert (share.last_change(str(place)) or 0) >= before
+
+
+def test_a_missing_file_holds_nothing_to_read(share: Share, place: Path) -> None:
+    (place / "file").write_bytes(b"1234")
+    assert share.read_or_none(str(place / "file")) == b"1234"
+    for missing in ("missing", "file/missing", ""):
+        assert share.read_or_none(str(place / missing)) is None
+
+
 def test_a_missing_file_has_no_time_and_no_size(share: Share, place: Path) -> None:
+    assert share.last_change(str(place / "missing")) is None
     assert share.changed_at(str(place / "missing")) is None
     assert share.size(str(place / "missing")) == 0
     assert not share.is_dir(str(place / "missing"))

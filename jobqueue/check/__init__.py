@@ -1,0 +1,1 @@
+"""Audit and repair of a queue: what lies there against what may lie there."""

@@ -1,0 +1,537 @@
+"""What a check says, and what it leaves alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobqueue import control
+from jobqueue.check.audit import audit, repair
+from jobqueue.check.finding import Finding
+from jobqueue.errors import FormatVersionError
+from jobqueue.journal import read_record
+from jobqueue.layout import ClosedToken, RunningToken
+from jobqueue.registry import Registration
+from jobqueue.state import look_up
+from jobqueue.store import Store
+from jobqueue.testing import FakeClock
+from tests.damages import (
+    CANCELLED,
+    DEAD,
+    DONE,
+    FRESH,
+    HALF,
+    STALLED,
+    dead_worker,
+    entry,
+    lost_cancelled,
+    lost_failed,
+    lost_finished,
+    lost_finished_with_its_journal,
+    lost_ready,
+    lost_worker,
+    older_token,
+    put_entry,
+    token,
+    touch,
+    won_and_ready,
+)
+from tests.support import snapshot
+from tests.support_share import Call, HookedShare, QuickShare, watched_calls
+from tests.support_worker import attached, new_queue, worker_on
+
+__all__ = ["watched_calls"]
+
+_DAYS_S = 2 * 86400.0
+
+
+class AgedShare(QuickShare):
+    """A share on which some things have lain for two days."""
+
+    def __init__(self) -> None:
+        super().__init__(5)
+        self.old: set[str] = set()
+
+    def last_change(self, path: str) -> float | None:
+        changed = super().last_change(path)
+        return changed - _DAYS_S if changed is not None and path in self.old else changed
+
+
+@pytest.fixture
+def aged(scene: Path) -> AgedShare:
+    return AgedShare()
+
+
+def kinds(store: Store) -> list[str]:
+    return [finding.kind for finding in audit(store).found]
+
+
+def only(store: Store) -> Finding:
+    (found,) = audit(store).found
+    return found
+
+
+# --- looking more than once --------------------------------------------------------------------------------------
+
+
+class PausingClock(FakeClock):
+    """Lets something happen at a pause."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        super().__init__()
+        self.steps = list(steps)
+        self.pauses = 0
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.pauses += 1
+        if self.steps:
+            self.steps.pop(0)()
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_what_is_gone_at_a_later_look_was_a_move_and_is_no_finding(store: Store, looks: int) -> None:
+    older_token(store)
+    steps = [lambda: None] * (looks - 1) + [lambda: os.unlink(f"{store.layout.job(HALF).ready}/0000000.0.0.0")]
+    store.share.clock = PausingClock(*steps)
+    assert audit(store).found == []
+
+
+def test_the_same_finding_with_other_names_is_another_one(store: Store) -> None:
+    """At each look a job is ready beside an entry in waiting/, and each time it is another move of the entry."""
+    put_entry(store, FRESH, "waiting")
+    moves = [lambda: put_entry(store, FRESH, "waiting")] * 20
+    store.share.clock = clock = PausingClock(*moves)
+    assert audit(store).found == []
+    assert clock.pauses > 2
+    clock.steps.clear()
+    assert kinds(store) == ["not-woken"]
+
+
+def test_a_sound_queue_is_looked_at_once(store: Store) -> None:
+    store.share.clock = clock = PausingClock()
+    audit(store)
+    assert clock.pauses == 0
+
+
+def test_a_true_finding_is_told_although_something_else_moves_all_the_time(store: Store) -> None:
+    put_entry(store, FRESH, "waiting")
+    lost_failed(store)
+    store.share.clock = PausingClock(*[lambda: put_entry(store, FRESH, "waiting")] * 20)
+    assert kinds(store) == ["lost-token"]
+
+
+def test_a_token_that_moves_back_while_it_is_looked_for_is_not_lost(
+    watched_calls: None, scene: Path, store: Store
+) -> None:
+    """It runs whenever ready/ is listed, and is ready whenever the workers are."""
+    share = HookedShare()
+    ready = Path(token(store, FRESH, 0))
+    away = dead_worker(store) / "running" / f"{FRESH}.0000000.1.1.0.1"
+    looks: list[int] = []
+
+    def hook(call: Call, do: Callable[[], object]) -> object:
+        if call.name != "listdir" or str(call.args[0]) != str(ready.parent) or len(looks) == 2:
+            return do()
+        looks.append(1)
+        os.rename(ready, away)
+        try:
+            return do()
+        finally:
+            os.rename(away, ready)
+
+    share.hook = hook
+    assert audit(Store(str(scene), share)).found == []
+    assert len(looks) == 2
+
+
+class RemoteShare(QuickShare):
+    """A share of a server, that has been told for each directory whether it was touched before it was listed."""
+
+    def __init__(self, number: int | None = None) -> None:
+        super().__init__()
+        self.number = number
+        self.calls: list[tuple[str, str]] = []
+
+    def is_remote(self, path: str) -> bool:
+        return True
+
+    def touch(self, path: str) -> None:
+        self.calls.append(("touch", path))
+        if self.number:
+            raise OSError(self.number, os.strerror(self.number), path)
+        super().touch(path)
+
+    def names_or_none(self, directory: str) -> list[str] | None:
+        self.calls.append(("list", directory))
+        return super().names_or_none(directory)
+
+
+@pytest.mark.parametrize("number", [None, errno.EROFS, errno.EACCES])
+def test_a_second_look_asks_the_server_anew_where_it_may(scene: Path, number: int | None) -> None:
+    share = RemoteShare(number)
+    store = Store(str(scene), share)
+    older_token(store)
+    assert kinds(store) == ["two-tokens"]
+    ready = store.layout.job(HALF).ready
+    assert [name for name, path in share.calls if path == ready] == ["list", *["touch", "list"] * 2]
+    # Its age is that of the last change in it.
+    assert ("touch", store.layout.job(HALF).dir) not in share.calls
+
+
+def test_a_share_in_trouble_is_no_sound_queue(scene: Path) -> None:
+    store = Store(str(scene), RemoteShare(errno.EIO))
+    older_token(store)
+    with pytest.raises(OSError, match="Input/output error"):
+        audit(store)
+
+
+# --- what is nothing -------------------------------------------------------------------------------------------------
+
+
+def test_what_a_worker_holds_is_no_finding_however_long(store: Store) -> None:
+    worker = Registration(store, "hand", 1)
+    job = store.layout.job(FRESH)
+    for name in ("0000000.0.0.0", "0000001.0.0.0"):
+        os.rename(f"{job.ready}/{name}", f"{worker.files.running}/{FRESH}.{name[:7]}.1.1.0.1")
+    os.rename(f"{worker.files.running}/{FRESH}.0000000.1.1.0.1", f"{worker.files.won}/{FRESH}.0000000.1.2.0.1.0")
+    # Its settler has done all but the last step.
+    os.unlink(f"{job.latch(3)}/0000000")
+    assert audit(store).found == []
+    worker.release_lock()
+
+
+def test_a_job_that_became_ready_while_a_result_is_being_settled_is_woken_by_its_settler(store: Store) -> None:
+    put_entry(store, FRESH, "waiting")
+    os.rename(token(store, FRESH, 1), dead_worker(store) / "won" / f"{FRESH}.0000001.1.2.0.1.0")
+    assert audit(store).found == []
+
+
+def test_a_dead_worker_is_no_finding_of_these(store: Store) -> None:
+    os.rename(token(store, FRESH, 0), dead_worker(store) / "running" / f"{FRESH}.0000000.1.1.0.1")
+    assert audit(store).found == []
+
+
+def test_a_job_that_failed_after_its_hierarchy_was_cancelled_is_no_finding(store: Store) -> None:
+    job = store.layout.job(CANCELLED)
+    os.rename(token(store, CANCELLED, 0), f"{job.failed}/0000000.1.3.1.{DEAD}.1.0")
+    Path(job.journal(DEAD, 1)).write_bytes(b'{"node":0,"attempt":1,"ok":false}\n')
+    assert audit(store).found == []
+
+
+def test_foreign_names_are_nothing(store: Store) -> None:
+    layout = store.layout
+    for directory in (
+        layout.dir, layout.index, layout.index_folder("runnable"), layout.tmp, layout.trash, layout.workers,
+        layout.last, layout.job(FRESH).dir, layout.job(FRESH).ready, layout.job(FRESH).waits,
+        layout.job(FRESH).journals, layout.job(FRESH).latch(3), str(dead_worker(store) / "running"),
+    ):  # fmt: skip
+        for name in (".DS_Store", "._x", "Thumbs.db", "job007", "1.2"):
+            touch(directory, name)
+    assert audit(store).found == []
+
+
+def test_an_unknown_format_is_not_touched(scene: Path) -> None:
+    path = scene / "queue.cfg"
+    path.write_text(path.read_text().replace("formatVersion = 1", "formatVersion = 2"))
+    before = snapshot(scene)
+    with pytest.raises(FormatVersionError):
+        repair(Store(str(scene), QuickShare()))
+    assert snapshot(scene) == before
+
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_higher_move_stays_and_the_other_goes_to_trash(store: Store) -> None:
+    stays = token(store, HALF, 0)
+    older_token(store)
+    found = only(store)
+    assert (found.job, found.path) == (f"job{HALF}/job0", f"{store.layout.job(HALF).ready}/0000000.0.0.0")
+    assert "the one in finished has the higher MOVE, 3, this one in ready has 0" in found.says
+    repair(store)
+    assert token(store, HALF, 0) == stays
+    assert store.share.names(store.layout.trash) == [f"{HALF}.ready.0000000.0.0.0"]
+
+
+def test_a_claim_that_is_higher_stays_with_its_worker(store: Store) -> None:
+    touch(dead_worker(store), "running", f"{FRESH}.0000000.1.1.0.1")
+    repair(store)
+    assert store.tokens.running_of(DEAD) == [RunningToken(FRESH, 0, 1, 1, 0, 1)]
+    assert not store.share.has(store.layout.job(FRESH).ready, "0000000.0.0.0")
+
+
+def test_of_two_tokens_with_the_same_move_the_one_that_is_further_on_its_way_stays(store: Store) -> None:
+    won_and_ready(store)
+    repair(store)
+    assert token(store, FRESH, 0).parent.name == "finished"
+
+
+def test_of_three_tokens_one_stays(store: Store) -> None:
+    touch(store.layout.job(HALF).ready, "0000000.0.0.0")
+    touch(dead_worker(store), "running", f"{HALF}.0000000.1.1.0.1")
+    assert kinds(store) == ["two-tokens", "two-tokens"]
+    repair(store)
+    assert look_up(store, store.layout.job(HALF), 0).state.value == "finished"
+    assert len(store.share.names(store.layout.trash)) == 2
+
+
+def test_a_lost_result_is_found_again_in_the_journal(store: Store) -> None:
+    before = ClosedToken.parse(token(store, HALF, 0).name)
+    assert before is not None
+    lost_finished(store)
+    repair(store)
+    after = ClosedToken.parse(token(store, HALF, 0).name)
+    assert after is not None and after.move > 500
+    assert (after.attempt, after.worker, after.slot, after.offset) == (
+        before.attempt, before.worker, before.slot, before.offset,
+    )  # fmt: skip
+
+
+def test_a_result_without_a_record_gets_one_that_says_where_it_comes_from(store: Store) -> None:
+    lost_finished_with_its_journal(store)
+    repair(store)
+    found = ClosedToken.parse(token(store, DONE, 0).name)
+    assert found is not None and found.worker.startswith("check-")
+    job = store.layout.job(DONE)
+    record = read_record(store.share, job.journal(found.worker, found.slot), found.offset, 0, found.attempt)
+    assert record is not None and record["ok"] is True
+    assert record["status"] == "rebuilt by `jobqueue check`: a job that waits for it has begun, so it has succeeded"
+
+
+def test_a_lost_failure_stays_one_and_a_cancelled_job_too(store: Store) -> None:
+    lost_failed(store)
+    lost_cancelled(store)
+    repair(store)
+    assert token(store, STALLED, 0).parent.name == "failed"
+    assert token(store, CANCELLED, 3).parent.name == "cancelled"
+
+
+def test_a_new_token_is_above_all_attempts_that_are_known(store: Store) -> None:
+    lost_worker(store)
+    repair(store)
+    assert token(store, HALF, 1).name == "0000001.3.4000.0"
+    lost_ready(store)
+    os.makedirs(f"{store.layout.job(FRESH).dir}/job0/.attempt7")
+    repair(store)
+    assert token(store, FRESH, 0).name == "0000000.7.8000.0"
+
+
+def test_a_job_that_runs_too_early_is_told_and_left_to_run(store: Store) -> None:
+    """A worker was fooled by a latch that was lost."""
+    job = store.layout.job(FRESH)
+    shutil.rmtree(job.latch(2))
+    os.rename(token(store, FRESH, 2), dead_worker(store) / "running" / f"{FRESH}.0000002.1.2.0.1")
+    found = only(store)
+    assert (found.kind, found.job, found.cure) == ("early", f"job{FRESH}/job2", None)
+    assert f"the job is running, and job{FRESH}/job1 has not finished" in found.says
+    before = snapshot(store.layout.dir)
+    assert not repair(store).is_sound
+    assert snapshot(store.layout.dir) == before
+
+
+def test_what_is_wrong_behind_something_else_is_mended_in_the_same_repair(store: Store) -> None:
+    """Two tokens; the one that stays is ready in an entry that waits, and its latch is too full."""
+    older_token(store)
+    put_entry(store, HALF, "waiting")
+    touch(store.layout.job(HALF).latch(3), "0000000")
+    assert kinds(store) == ["two-tokens"]
+    report = repair(store)
+    assert [finding.kind for finding in report.found] == ["two-tokens", "latch-over", "not-woken"]
+    assert report.left == []
+
+
+# --- entries and directories -----------------------------------------------------------------------------------------
+
+
+def test_the_entry_that_was_moved_most_stays(store: Store) -> None:
+    layout = store.layout
+    touch(layout.index_folder("held"), entry(store, FRESH)._replace(moves=3).name)
+    assert only(store).path == f"{layout.index_folder('runnable')}/500-{FRESH:08d}.0"
+    repair(store)
+    assert entry(store, FRESH).folder == "held"
+    assert store.share.names(layout.trash) == [f"{FRESH}.runnable.500-{FRESH:08d}.0"]
+
+
+def test_the_moves_of_an_entry_count_and_not_its_folder(store: Store) -> None:
+    before = entry(store, FRESH)
+    put_entry(store, FRESH, "runnable")
+    touch(store.layout.index_folder("held"), before.name)
+    repair(store)
+    assert entry(store, FRESH) == before.moved("runnable")
+
+
+def test_what_was_set_aside_does_not_pass_for_a_job_that_is_being_deleted(store: Store) -> None:
+    touch(store.layout.index_folder("held"), entry(store, FRESH)._replace(moves=3).name)
+    repair(store)
+    assert audit(store).found == []
+
+
+def test_a_directory_that_was_never_published_is_left_for_a_day(scene: Path, aged: AgedShare) -> None:
+    store = Store(str(scene), aged)
+    number = store.index.take_number()
+    assert audit(store).found == []
+    aged.old.add(store.layout.job(number).dir)
+    assert kinds(store) == ["unpublished"]
+    assert repair(store).is_sound
+    assert not store.share.has(str(scene), f"job{number}")
+    before = snapshot(scene)
+    repair(store)
+    assert snapshot(scene) == before
+    # Its submitter may still be asleep somewhere.
+    assert store.index.take_number() == number + 1
+
+
+def test_a_whole_submission_that_was_never_published_is_left_for_a_day_and_cannot_be_published_then(
+    scene: Path, aged: AgedShare
+) -> None:
+    store = Store(str(scene), aged)
+    name = entry(store, FRESH).name
+    os.rename(f"{store.layout.index_folder('runnable')}/{name}", f"{store.layout.tmp}/{name}.01234567")
+    assert audit(store).found == []
+    aged.old.add(store.layout.job(FRESH).dir)
+    assert kinds(store) == ["unpublished"]
+    assert repair(store).is_sound
+    assert store.share.names(store.layout.tmp) == []
+    assert not store.share.has(str(scene), f"job{FRESH}")
+
+
+def test_who_may_not_write_is_told_no_age(scene: Path) -> None:
+    class ReadOnly(AgedShare):
+        def touch(self, path: str) -> None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    share = ReadOnly()
+    store = Store(str(scene), share)
+    number = Store(str(scene), QuickShare()).index.take_number()
+    share.old.add(store.layout.job(number).dir)
+    assert audit(store).found == []
+
+
+def test_the_priority_of_a_lost_entry_comes_from_the_hierarchy(store: Store) -> None:
+    root = attached(store.layout.dir, QuickShare()).createJobRoot("noop")
+    root.options.priority = 77
+    number = root.activate().number
+    lost = entry(store, number)
+    os.unlink(f"{store.layout.index_folder('runnable')}/{lost.name}")
+    touch(store.layout.job(number).journals, "x-y-0.1.jsonl")
+    repair(store)
+    assert entry(store, number)[:3] == ("held", 77, number)
+
+
+def test_a_broken_job_is_held_and_stays_a_finding(store: Store) -> None:
+    os.unlink(store.layout.job(FRESH).hierarchy)
+    found = only(store)
+    assert "`jobqueue delete job5`" in found.says
+    assert found.cure is not None and "held" in found.cure.words
+    assert not repair(store).is_sound
+    assert entry(store, FRESH).folder == "held"
+    assert only(store).cure is None
+    control.delete(store, FRESH)
+    assert audit(store).is_sound
+
+
+def test_a_deletion_that_has_died_is_a_note_and_is_done_by_a_repair(store: Store) -> None:
+    store.index.discard(FRESH)
+    report = audit(store)
+    assert ([finding.kind for finding in report.found], report.is_sound) == (["deleting"], True)
+    repair(store)
+    assert not store.share.has(store.layout.dir, f"job{FRESH}")
+    assert store.share.names(store.layout.trash) == []
+    assert store.index.take_number() == FRESH + 1
+
+
+def test_a_deletion_is_left_to_the_worker_that_still_runs_something_of_it(store: Store) -> None:
+    os.rename(token(store, FRESH, 0), dead_worker(store) / "running" / f"{FRESH}.0000000.1.1.0.1")
+    control.delete(store, FRESH)
+    found = only(store)
+    assert (found.kind, found.cure) == ("deleting", None)
+    before = snapshot(store.layout.dir)
+    repair(store)
+    assert snapshot(store.layout.dir) == before
+
+
+def test_a_tombstone_keeps_the_number_of_what_was_deleted(store: Store) -> None:
+    touch(dead_worker(store), "won", "8.0000000.1.2.0.1.0")
+    assert kinds(store) == ["number", "token-of-nobody"]
+    repair(store)
+    assert store.index.take_number() == 9
+
+
+# --- notes -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_record_is_a_note(store: Store) -> None:
+    for path in Path(store.layout.job(DONE).journals).iterdir():
+        path.unlink()
+    report = audit(store)
+    assert [(finding.kind, finding.job) for finding in report.found] == [
+        ("record-lost", name) for name in (f"job{DONE}/job0", f"job{DONE}/job1", f"job{DONE}/job2", f"job{DONE}")
+    ]
+    assert report.is_sound
+    assert repair(store).left == report.found
+
+
+def test_a_record_that_says_something_else_is_a_finding(store: Store) -> None:
+    (path,) = Path(store.layout.job(DONE).journals).iterdir()
+    path.write_bytes(path.read_bytes().replace(b'"ok":true', b'"ok":null', 1))
+    found = only(store)
+    assert (found.kind, found.cure) == ("record-differs", None)
+    assert "the job is finished, and its record says ok: none" in found.says
+
+
+def test_leftovers_are_removed_when_they_are_a_day_old(scene: Path, aged: AgedShare) -> None:
+    store = Store(str(scene), aged)
+    layout = store.layout
+    files = [
+        f"{layout.tmp}/500-00000009.0.01234567", f"{layout.trash}/3.0000000.1.2.0.w", f"{layout.dir}/.new-queue.cfg-01",
+        f"{dead_worker(store)}/.new-info.json-01", f"{dead_worker(store)}/inbox/.new-a.json-01",
+        f"{layout.index_folder('held')}/.new-x-01", f"{layout.trash}/500-00000004.9",
+    ]  # fmt: skip
+    for path in files:
+        touch(path)
+    assert [finding.kind for finding in audit(store).found] == []
+    aged.old.update(files)
+    report = audit(store)
+    # The last one names a job that is there, and has its entry.
+    assert sorted(finding.path for finding in report.found) == sorted(files[:-1])
+    assert report.is_sound
+    repair(store)
+    assert [path for path in files if os.path.exists(path)] == files[-1:]
+
+
+def test_what_is_open_somewhere_goes_by_itself(store: Store) -> None:
+    touch(store.layout.dir, ".nfs000001")
+    found = only(store)
+    assert (found.kind, found.is_note, found.cure) == ("leftover", True, None)
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def test_a_look_at_a_job_is_a_few_listings_and_its_files_and_writes_nothing(
+    watched_calls: None, tmp_path: Path
+) -> None:
+    costs = []
+    for count in (10, 20):
+        queue_dir = new_queue(tmp_path / f"queue{count}")
+        queue = attached(queue_dir, QuickShare())
+        for _ in range(count):
+            queue.createJobRoot("noop").activate()
+        with worker_on(queue_dir) as worker:
+            worker.run_all()
+        share = HookedShare()
+        store = Store(str(queue_dir), share)
+        share.seen.clear()
+        assert audit(store) == ([], [], count)
+        assert not [call for call in share.seen if call.writes]
+        costs.append((share.count("listdir"), share.count("open"), len(share.seen)))
+    listings, files, calls = (many - few for few, many in zip(*costs, strict=True))
+    # Its directory and its five folders of tokens; of the hierarchy the header and the lines, and a journal.
+    assert (listings / 10, files / 10) == (6, 3)
+    assert calls / 10 <= 25
