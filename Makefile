@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench lint format docs clean
+.PHONY: help setup demo test simulate bench lint format docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ test: .venv/dev ## all tests, with branch coverage (CI=1: a missing program or l
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report $(if $(CI),,--fail-under=0)
 	$(if $(CI),$(BIN)/coverage report --fail-under=100 --include=$(PROTOCOL))
+
+simulate: .venv/dev ## 5,000 schedules on a share that lies (SIMULATE_ARGS="--seed 17", "--all parent --jobs 2")
+	$(BIN)/python -m tests.simulation $(or $(SIMULATE_ARGS),--seeds 0-5000 --jobs 2)
 
 bench: .venv/dev ## the bars: jobs and submissions a second, start-up, memory (BENCH_ARGS="--quick --json FILE")
 	@$(BIN)/python -m benchmarks.bars $(BENCH_ARGS)
