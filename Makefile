@@ -29,7 +29,8 @@ setup: .venv/dev ## everything for work on the project, in .venv (the other targ
 demo: .venv/demo ## render an animation with three workers into ./demo (RENDERER=embedded|povray|blender|tachyon)
 	@$(BIN)/python examples/demo.py --renderer $(RENDERER)
 
-# The guests of the lab want a core each, so they come after the others. In CI the bounds are enforced: 95 % of all, and every line and branch of the modules that the protocol rests on.
+# The guests of the lab want a core each, so they come after the others. In CI the bounds are enforced: 95 % of all, and
+# every line and branch of the modules that the protocol rests on.
 test: .venv/dev ## all tests, with branch coverage (CI=1: a missing program or low coverage is a failure)
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest --numprocesses auto --dist worksteal -m 'not lab' $(PYTEST_ARGS)
