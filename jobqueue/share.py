@@ -366,8 +366,8 @@ class Share:
                 os.rename(f"{directory}/{new}", f"{directory}/{name}")
                 return
             except OSError as error:
-                # Nobody else moves our new file, so where it is gone from its directory the rename was executed; where it
-                # is still there, not even ENOENT says that the directory is missing.
+                # Nobody else moves our new file, so where it is gone from its directory the rename was executed; where
+                # it is still there, not even ENOENT says that the directory is missing.
                 names = self.names_or_none(directory) if error.errno in AMBIGUOUS else None
                 if names is None or (new in names and not left) or (new not in names and name not in names):
                     raise

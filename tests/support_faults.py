@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from jobqueue.layout import WonToken
+from jobqueue.share import Lock
 from tests.support_share import Call, WatchedShare
 
 # What a call that changes something may be answered.
@@ -126,6 +127,7 @@ class FaultyShare(WatchedShare):
         self.done: list[Call] = []
         self.befallen: Call | None = None
         self.is_dead = False
+        self._locks: list[Lock] = []
         self._fate: Fault | Death | None = None
         self._nth = 0
         self._left = 0
@@ -142,6 +144,17 @@ class FaultyShare(WatchedShare):
         """From now on it is somebody else's."""
         self.heal()
         self.is_dead = False
+        self.close_locks()
+
+    def lock(self, path: str) -> Lock:
+        lock = super().lock(path)
+        self._locks.append(lock)
+        return lock
+
+    def close_locks(self) -> None:
+        """Does what the system does for a process that has ended."""
+        for lock in self._locks:
+            lock.release()
 
     def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
         if self.is_dead:

@@ -59,6 +59,9 @@ class Sweep(Flow):
         super().finish()
         self.published.assert_whole()
         assert [job.attempt for job in self.job.listSubJobs()] == [1, 2]
+        if self.store.share.names(self.store.layout.trash):
+            # What a directory that would not go has left is still known.
+            assert control.remove_rest(self.store, 1)
         assert not (self.queue_dir / "job1").exists()
         assert set(worker_names(self.store)) == {worker.name for worker in self.open}
 
@@ -139,6 +142,7 @@ class ComeAndGo(Flow):
 
     def act(self, share: FaultyShare, begin: Callable[[], None]) -> None:
         store = Store(str(self.queue_dir), share)
+        self.share = share
         begin()
         for _ in range(_TRIES):
             with self.trouble() as told:
@@ -149,6 +153,10 @@ class ComeAndGo(Flow):
                 place.leave()
             if not told:
                 break
+
+    def close(self) -> None:
+        self.share.close_locks()
+        super().close()
 
     def finish(self) -> None:
         # What could not go well, or was swept, is somebody else's to remove.
@@ -173,7 +181,7 @@ class Backstop(Flow):
         living = self.worker(share)
         caretaker = Caretaker(living.store, living.name, living.aftermath)
         begin()
-        for _ in range(60):
+        for _ in range(240):
             with self.trouble():
                 caretaker.beaten(may_look=False)
         share.heal()

@@ -91,7 +91,7 @@ class Run(Flow):
         assert max(share.commits().values(), default=0) <= 1
 
     def finish(self) -> None:
-        # A share that says untruly that something is missing, or there, makes a job look broken: it is set aside for people.
+        # A share that says untruly that something is missing, or there, makes a job look broken: it is set aside.
         for entry in self.store.index.folder("held"):
             control.release(self.store, entry.number)
         self.run_to_the_end()

@@ -1,4 +1,4 @@
-"""Each flow with the death of its process at every call that changes something, and with another death in the repair."""
+"""Each flow with the death of its process at every call that changes something, and with another in the repair."""
 
 from __future__ import annotations
 
