@@ -153,7 +153,7 @@ SABOTAGES = (
         "        folder = job.blocked if has_children else job.ready\n",
         "        folder = job.ready\n",
         "a job begins before its sub-jobs have finished",
-        ("tests/races/test_people.py",),
+        (_DEATHS, "-k", "bring_all and RetryBlocked"),
     ),
     Sabotage(
         "retry-without-wake", "jobqueue/tokens.py",
