@@ -53,6 +53,8 @@ class Fault(NamedTuple):
             return self.is_executed and self.errno == errno.EIO
         if not call.writes:
             return not self.is_executed and self.errno in _LOOKS and (call.name, self.errno) != ("fstat", errno.ESTALE)
+        if self == SHORT:
+            return call.name == "write" and len(call.args[1]) > 1
         if self.is_executed:
             return self.errno in _AFTER or self.errno == _second_answer(call)
         return self.errno != errno.ENOENT or call.name not in _NEVER_MISSING
@@ -65,7 +67,10 @@ def _second_answer(call: Call) -> int | None:
     return errno.ENOENT if call.name in ("rename", "unlink", "rmdir") else None
 
 
+# The disk is full in the middle of what is written: the call says how much it has taken.
+SHORT = Fault(errno.ENOSPC, is_executed=True)
 FAULTS = (
+    SHORT,
     *(Fault(number) for number in ERRNOS),
     *(Fault(number, is_executed=True) for number in (*sorted(_AFTER), errno.ENOENT, errno.EEXIST)),
     Fault(errno.EIO, is_executed=True, lasts=_OUTAGE_CALLS),
@@ -174,6 +179,8 @@ class FaultyShare(WatchedShare):
         self._left -= 1
         if not self._left:
             self._fate = None
+        if fate == SHORT:
+            return _write_half(*call.args)
         if (fate.is_executed and is_first) or call.name == "close":
             let_go(call, self._execute(call, do))
         raise OSError(fate.errno, f"{os.strerror(fate.errno)} (on purpose, from {call.name})", str(call.args[0]))
@@ -183,8 +190,7 @@ class FaultyShare(WatchedShare):
         if death is Death.AFTER:
             let_go(call, self._execute(call, do))
         elif death is Death.HALFWAY:
-            descriptor, data = call.args
-            os.write(descriptor, bytes(data[: len(data) // 2]))
+            _write_half(*call.args)
         raise Died
 
     def _execute(self, call: Call, do: Callable[[], Any]) -> Any:
@@ -226,6 +232,10 @@ class CountingShare(FaultyShare):
     def points(self, fates: tuple[F, ...]) -> list[Point[F]]:
         """Each call, with all that can befall it."""
         return [Point(fate, nth, call) for nth, call in enumerate(self.calls) for fate in fates if fate.befalls(call)]
+
+
+def _write_half(descriptor: int, data: bytes) -> int:
+    return os.write(descriptor, bytes(data[: len(data) // 2]))
 
 
 def let_go(call: Call, opened: Any) -> None:

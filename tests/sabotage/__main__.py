@@ -76,7 +76,18 @@ def try_one(sabotage: Sabotage) -> Trial:
 
 def _run(sabotage: Sabotage, root: Path) -> Trial:
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTEST_"))}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *sabotage.tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "--no-header",
+        "--tb=no",
+        "-p",
+        "no:cacheprovider",
+        *sabotage.tests,
+    ]
     began = time.monotonic()
     try:
         done = subprocess.run(

@@ -231,13 +231,6 @@ SABOTAGES = (
         "a token comes back into a job that is being deleted",
         ("tests/races/test_people.py",),
     ),
-    Sabotage(
-        "cancel-looks-once", "jobqueue/control.py",
-        "    store.tokens.cancel_waiting(job)\n    store.tokens.cancel_failed(job)\n",
-        "    store.tokens.cancel_failed(job)\n",
-        "what was claimed and given back while its hierarchy is cancelled stays ready",
-        ("tests/races/test_people.py",),
-    ),
     # --- a slot's work -----------------------------------------------------------------------------------------------
     Sabotage(
         "no-reconcile", "jobqueue/worker/runner.py",
@@ -251,12 +244,13 @@ SABOTAGES = (
         "        was_in_doubt, self._in_doubt = self._in_doubt, True\n",
         "        was_in_doubt = self._in_doubt\n",
         "a busy slot never looks whether a claim that it has lost was won",
-        ("tests/races/test_claiming.py", "tests/unit"),
+        ("tests/unit/test_slots_in_doubt.py",),
     ),
     Sabotage(
         "commit-before-record", "jobqueue/worker/runner.py",
-        "            won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, slot, offset))\n",
-        "            won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, slot, offset))\n"
+        "            slot, offset = insist(store, what, lambda: self._record(record))\n",
+        "            slot, offset = self._journal_slot, self._journal._file.offset\n"
+        "            store.tokens.try_commit(token, self._worker, slot, offset)\n"
         "            self._record(record)\n",
         "a death after the commit loses the record",
         (_DEATHS, "-k", "bring_all and Run-all"),
@@ -272,8 +266,8 @@ SABOTAGES = (
         "append-after-a-torn-line", "jobqueue/worker/runner.py",
         "            self._journal_slot = self._host.new_slot()\n            self._numbers",
         "            self._numbers",
-        "a record is glued to a torn one, and is lost",
-        (_SINGLE, "-k", "Run-all"),
+        "a journal goes on after a line that is torn, or that was not synced",
+        ("tests/unit/test_slots_in_doubt.py",),
     ),
     Sabotage(
         "outputs-before-commit", "jobqueue/worker/runner.py",

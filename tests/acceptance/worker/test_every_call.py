@@ -69,7 +69,9 @@ class Point(NamedTuple):
     @property
     def is_the_jobs_own(self) -> bool:
         """Whether it is the job's procedure that is told the error: while it declares an output, and while it writes it."""
-        is_written = "/.jq-" in self.path and (self.call in ("mkdir", "write") or (self.call, self.nth) == ("openat", 1))
+        is_written = "/.jq-" in self.path and (
+            self.call in ("mkdir", "write") or (self.call, self.nth) == ("openat", 1)
+        )
         return not self.is_death and (is_written or self.path.endswith("/.outputs"))
 
 
