@@ -75,3 +75,25 @@ def test_after_a_torn_line_a_slot_goes_on_in_another_journal(queue_dir: Path) ->
     assert record["ok"]
     assert_sound(queue_dir)
     worker.leave()
+
+
+@pytest.mark.usefixtures("watched_calls")
+def test_a_job_whose_ready_token_a_server_hides_is_not_parked(queue_dir: Path) -> None:
+    """What was made in the tick of an earlier listing is shown once the directory was touched."""
+    handle = attached(queue_dir, QuickShare()).createJobRoot("noop").activate()
+    share = HookedShare()
+    share.is_remote = lambda _: True  # type: ignore[method-assign]
+    touched: list[str] = []
+
+    def hook(call: Call, do: Callable[[], Any]) -> Any:
+        path = str(call.args[0])
+        if call.name == "utime":
+            touched.append(path)
+        is_hidden = call.name == "listdir" and path.endswith("/ready") and path not in touched
+        return [] if is_hidden else do()
+
+    share.hook = hook
+    worker = Worker(queue_dir, share)
+    assert worker.run_all() == ["job1"]
+    assert handle.isFinished()
+    worker.leave()
