@@ -114,8 +114,8 @@ class Point(Generic[F]):
     call: Call
 
     def __str__(self) -> str:
-        what = [os.path.basename(arg) for arg in self.call.args if isinstance(arg, str)]
-        return f"{self.fate} call {self.nth} ({' '.join([self.call.name, *what])})"
+        names: list[str] = [os.path.basename(arg) for arg in self.call.args if isinstance(arg, str)]
+        return f"{self.fate} call {self.nth} ({' '.join([self.call.name, *names])})"
 
 
 class FaultyShare(WatchedShare):

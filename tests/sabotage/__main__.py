@@ -1,4 +1,4 @@
-"""Breaks the protocol on purpose, one line at a time, and looks whether the tests notice: ``python -m tests.sabotage``."""
+"""Breaks the protocol on purpose, line by line, and looks whether the tests notice: ``python -m tests.sabotage``."""
 
 from __future__ import annotations
 

@@ -337,8 +337,8 @@ SABOTAGES = (
     ),
     Sabotage(
         "sweep-without-rmdir", "jobqueue/worker/sweep.py",
-        "        if all(store.share.remove_dir(folder) is not Removal.NOT_EMPTY for folder in (files.running, files.won)):"
-        "\n",
+        "        if all(store.share.remove_dir(folder) is not Removal.NOT_EMPTY for folder in "
+        "(files.running, files.won)):\n",
         "        if not store.tokens.running_of(worker) and not store.tokens.won_of(worker):\n",
         "what lands in a swept worker's folder is never found",
         ("tests/races/test_sweeping.py", _DEATHS, "-k", "swept or (bring_all and Sweep)"),
@@ -355,7 +355,7 @@ SABOTAGES = (
         "    _obey_for_it(store, files)\n",
         "",
         "a deleted job that was left to a dead worker stays",
-        (_DEATHS, "-k", "bring_all and ReapDeleted"),
+        (_DEATHS, "-k", "bring_all and Sweep"),
     ),
     Sabotage(
         "no-backstop", "jobqueue/worker/caretaker.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 from collections.abc import Iterator
@@ -71,9 +72,10 @@ def test_ones_own_result_is_nobody_elses(shop: Shop) -> None:
     won = committed(shop.worker)
     store, token = shop.worker.store, RunningToken(1, 0, won.attempt, won.move - 1, 0, 1)
     node = Hierarchy(store.share, store.layout.job(1).hierarchy).node(0)
-    attempt = Attempt(store, store.layout.job(1), node, token, shop.worker.name, Spool())
-    assert not another_has_won(store, shop.worker.name, attempt, node)
-    assert another_has_won(store, "somebody-else", attempt, node)
+    with contextlib.closing(Spool()) as spool:
+        attempt = Attempt(store, store.layout.job(1), node, token, shop.worker.name, spool)
+        assert not another_has_won(store, shop.worker.name, attempt, node)
+        assert another_has_won(store, "somebody-else", attempt, node)
 
 
 def test_the_record_says_what_was_published_and_holds_no_path_of_the_queue(shop: Shop) -> None:

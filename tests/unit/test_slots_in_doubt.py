@@ -82,7 +82,7 @@ def test_a_job_whose_ready_token_a_server_hides_is_not_parked(queue_dir: Path) -
     """What was made in the tick of an earlier listing is shown once the directory was touched."""
     handle = attached(queue_dir, QuickShare()).createJobRoot("noop").activate()
     share = HookedShare()
-    share.is_remote = lambda _: True  # type: ignore[method-assign]
+    share.is_remote = lambda path: True  # type: ignore[method-assign]
     touched: list[str] = []
 
     def hook(call: Call, do: Callable[[], Any]) -> Any:

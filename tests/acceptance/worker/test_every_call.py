@@ -68,10 +68,9 @@ class Point(NamedTuple):
 
     @property
     def is_the_jobs_own(self) -> bool:
-        """Whether it is the job's procedure that is told the error: while it declares an output, and while it writes it."""
-        is_written = "/.jq-" in self.path and (
-            self.call in ("mkdir", "write") or (self.call, self.nth) == ("openat", 1)
-        )
+        """Whether it is the job's procedure that is told the error: while it declares an output, and writes it."""
+        is_first = self.call in ("mkdir", "write") or (self.call, self.nth) == ("openat", 1)
+        is_written = "/.jq-" in self.path and is_first
         return not self.is_death and (is_written or self.path.endswith("/.outputs"))
 
 
@@ -237,7 +236,6 @@ def test_whatever_befalls_a_worker_at_any_call_its_jobs_come_to_their_end(
     found = all_points("runjobs", base, tmp_path / "trace")
     assert len(found) > 20 * len(_FATES)
     chosen = part_of(found, "runjobs", _PARTS)
-    print(f"{len(chosen)} of {len(found)} points")
     assert_all_end_well(chosen, lambda point: tried_runjobs(base, tmp_path / "trace", point))
 
 
@@ -248,5 +246,4 @@ def test_whatever_befalls_a_submission_at_any_call_it_is_whole_or_not_there(
     found = all_points("submit_command", base, tmp_path / "trace")
     assert len(found) > 20 * len(_FATES)
     chosen = part_of(found, "submit", _PARTS)
-    print(f"{len(chosen)} of {len(found)} points")
     assert_all_end_well(chosen, lambda point: tried_submit(base, tmp_path / "trace", point))
