@@ -129,7 +129,7 @@ class Wake(Flow):
     def act(self, share: FaultyShare, begin: Callable[[], None]) -> None:
         class Parking(Worker):
             def began(parking, attempt: Attempt, *_: object) -> None:  # noqa: N805
-                if attempt.token.attempt == 1:
+                if (attempt.token.node, attempt.token.attempt) == (0, 1):
                     self.park(self.number)
                     begin()
 
