@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test simulate bench lint format docs clean
+.PHONY: help setup demo test simulate faults sabotage bench lint format docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,12 @@ test: .venv/dev ## all tests, with branch coverage (CI=1: a missing program or l
 
 simulate: .venv/dev ## 5,000 schedules on a share that lies (SIMULATE_ARGS="--seed 17", "--all parent --jobs 2")
 	$(BIN)/python -m tests.simulation $(or $(SIMULATE_ARGS),--seeds 0-5000 --jobs 2)
+
+faults: .venv/dev ## death and errors at every call of every flow and of the real programs (CI: a part a day)
+	FAULTS=all $(BIN)/python -m pytest tests/faults tests/acceptance/worker/test_every_call.py
+
+sabotage: .venv/dev ## breaks the protocol on purpose, line by line; the tests have to notice (SABOTAGE_ARGS="NAME|--part N/M")
+	@$(BIN)/python -m tests.sabotage $(SABOTAGE_ARGS)
 
 bench: .venv/dev ## the bars: jobs and submissions a second, start-up, memory (BENCH_ARGS="--quick --json FILE")
 	@$(BIN)/python -m benchmarks.bars $(BENCH_ARGS)

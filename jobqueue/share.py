@@ -394,13 +394,18 @@ class Share:
             self.sync_dir(directory)
 
     def _rename_new(self, directory: str, new: str, name: str) -> None:
-        try:
-            os.rename(f"{directory}/{new}", f"{directory}/{name}")
-        except OSError as error:
-            # Nobody else moves our new file, so where it is gone from its directory the rename was executed.
-            names = self.names_or_none(directory) if error.errno in AMBIGUOUS else None
-            if names is None or new in names or name not in names:
-                raise
+        for left in reversed(range(MOVE_TRIES)):
+            try:
+                os.rename(f"{directory}/{new}", f"{directory}/{name}")
+                return
+            except OSError as error:
+                # Nobody else moves our new file, so where it is gone from its directory the rename was executed; where
+                # it is still there, not even ENOENT says that the directory is missing.
+                names = self.names_or_none(directory) if error.errno in AMBIGUOUS else None
+                if names is None or (new in names and not left) or (new not in names and name not in names):
+                    raise
+                if new not in names:
+                    return
 
     def append_to(self, path: str) -> Appender:
         return Appender(path)

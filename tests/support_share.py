@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import errno
 import functools
 import os
 import random
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
-from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,7 +16,6 @@ import pytest
 
 from jobqueue import share as share_module
 from jobqueue import system
-from jobqueue.layout import WonToken
 from jobqueue.share import Appender, Share
 from jobqueue.testing import FakeClock
 
@@ -204,112 +200,3 @@ class _WatchedAppender(Appender):
 for _name, _method in vars(Share).items():
     if callable(_method) and not _name.startswith("_") and _name != "append_to":
         setattr(WatchedShare, _name, _watched(_method))
-
-
-# --- faults -----------------------------------------------------------------------------------------------------------
-
-
-class Answer(NamedTuple):
-    """How a share answers wrongly: the error, whether the call is executed all the same, how many calls it lasts."""
-
-    errno: int
-    is_executed: bool
-    lasts: int = 1
-
-
-class Fault(Enum):
-    """What can befall a call. Where several calls fail, only the first of them is executed."""
-
-    LOST_ANSWER = Answer(errno.ENOENT, is_executed=True)
-    """The client repeats the call since its answer was lost, and is told that there is nothing left to do."""
-    EIO_BEFORE = Answer(errno.EIO, is_executed=False)
-    EIO_AFTER = Answer(errno.EIO, is_executed=True)
-    ESTALE = Answer(errno.ESTALE, is_executed=False)
-    ENOSPC = Answer(errno.ENOSPC, is_executed=False)
-    OUTAGE = Answer(errno.EIO, is_executed=True, lasts=12)
-    """The answer is lost, and the share is away for a while."""
-
-    def errno_of(self, call: Call) -> int | None:
-        """The error for this call, or ``None`` if it cannot befall it."""
-        if self is Fault.LOST_ANSWER:
-            if call.makes:
-                return errno.EEXIST
-            return errno.ENOENT if call.name in ("rename", "unlink", "rmdir") else None
-        befalls = {
-            Fault.EIO_BEFORE: call.name != "close",
-            # Whether a look was made or not is all the same to whoever has no answer.
-            Fault.EIO_AFTER: call.writes or call.name == "close",
-            Fault.OUTAGE: call.writes or call.name == "close",
-            Fault.ESTALE: call.name not in ("close", "fstat"),
-            Fault.ENOSPC: call.writes,
-        }
-        return self.value.errno if befalls[self] else None
-
-
-class FaultyShare(WatchedShare):
-    """A healthy share until it is told to `fail`.
-
-    Attributes:
-        done: the calls that were executed with success, in their order.
-        failed: the first call that has failed.
-    """
-
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__(seed)
-        self.done: list[Call] = []
-        self.failed: Call | None = None
-        self._fault: Fault | None = None
-        self._nth = 0
-        self._left = 0
-
-    def fail(self, fault: Fault, nth: int) -> None:
-        """Lets a fault befall the n-th call from now on, from 0; calls that it cannot befall are not counted."""
-        self._fault, self._nth, self._left = fault, nth, fault.value.lasts
-
-    def heal(self) -> None:
-        """From now on nothing fails."""
-        self._fault = None
-
-    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
-        fault = self._fault
-        number = fault.errno_of(call) if fault else None
-        if fault is None or number is None:
-            return self._execute(call, do)
-        if self._nth > 0:
-            self._nth -= 1
-            return self._execute(call, do)
-        is_executed = fault.value.is_executed and self._left == fault.value.lasts
-        self.failed = self.failed or call
-        self._left -= 1
-        if not self._left:
-            self._fault = None
-        # A descriptor is gone whatever close(2) answers.
-        if is_executed or call.name == "close":
-            answer = self._execute(call, do)
-            if call.name in ("open", "scandir"):
-                let_go(answer)
-        raise OSError(number, f"{os.strerror(number)} (on purpose, from {call.name})", str(call.args[0]))
-
-    def _execute(self, call: Call, do: Callable[[], Any]) -> Any:
-        answer = do()
-        self.done.append(call)
-        return answer
-
-    def commits(self) -> Counter[tuple[int, int]]:
-        """How often each job has moved to won/ by this share: job and node."""
-        found: Counter[tuple[int, int]] = Counter()
-        for call in self.done:
-            if call.name == "rename":
-                directory, _, name = str(call.args[1]).rpartition("/")
-                token = WonToken.parse(name) if directory.endswith("/won") else None
-                if token:
-                    found[token.job, token.node] += 1
-        return found
-
-
-def let_go(opened: Any) -> None:
-    """Closes what a call has opened whose answer does not come."""
-    if type(opened) is int:
-        os.close(opened)
-    else:
-        opened.close()

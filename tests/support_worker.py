@@ -15,6 +15,7 @@ from jobqueue.registry import Registration
 from jobqueue.share import Share
 from jobqueue.store import Store
 from jobqueue.streams import Spool
+from jobqueue.worker.aftermath import Aftermath
 from jobqueue.worker.runner import Runner, Seat, Step
 from tests.support import PROCS
 from tests.support_share import QuickShare
@@ -53,6 +54,7 @@ class Worker:
         self.slots = 1
         self.ran: list[str] = []
         self._spool = Spool()
+        self.aftermath = Aftermath(self.store, self.name, self.new_slot)
         self.runner = Runner(self.store, Seat(self.name, 1), self, self._spool)
 
     def step(self) -> Step:
@@ -76,6 +78,13 @@ class Worker:
         self.runner.leave()
         self._spool.close()
         return self.registration.leave()
+
+    def die(self) -> None:
+        """What the system does for a process that has died: closes what it had open."""
+        if self.runner._journal is not None:
+            self.runner._journal.close()
+        self.registration.release_lock()
+        self._spool.close()
 
     def began(self, attempt: Attempt, _node: Node, _timeout_s: float | None) -> None:
         self.ran.append(attempt.name)

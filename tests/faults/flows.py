@@ -10,11 +10,17 @@ from pathlib import Path
 import jobqueue
 from jobqueue.errors import JobQueueError
 from jobqueue.layout import RunningToken
+from jobqueue.registry import worker_names
+from jobqueue.worker.caretaker import Caretaker
+from jobqueue.worker.sweep import sweep
 from tests.soundness import assert_sound
-from tests.support_share import FaultyShare, QuickShare
+from tests.support_faults import FaultyShare
+from tests.support_share import QuickShare
 from tests.support_worker import Worker, attached
 
 FAILS_FIRST = "if proc.runningDir.endswith('attempt1'): raise RuntimeError('not yet')"
+# In so many beats the backstop comes round to each of a few jobs.
+_BEATS = 40
 TALKS = "proc.stdout.write('hello'); proc.setStatusLine('there'); result = [1, b'2']"
 
 
@@ -30,6 +36,9 @@ class Flow(ABC):
         self.queue = attached(queue_dir, QuickShare(1))
         self.store = self.queue._store_or_raise()
         self.open: list[Worker] = []
+        # Those of them that die with whoever acts, and those that have.
+        self.mortal: list[Worker] = []
+        self.dead: list[Worker] = []
         self.set_up()
 
     def set_up(self) -> None:  # noqa: B027  most flows need nothing there
@@ -38,6 +47,28 @@ class Flow(ABC):
     @abstractmethod
     def act(self, share: FaultyShare, begin: Callable[[], None]) -> None:
         """Does it by a share that fails; ``begin`` is called where failing may begin."""
+
+    def die(self, share: FaultyShare) -> None:
+        """Does what the system does when the process that used a share has died."""
+        for worker in [worker for worker in self.open if worker.store.share is share or worker in self.mortal]:
+            self.open.remove(worker)
+            self.dead.append(worker)
+            worker.die()
+        share.bury()
+
+    def has_died(self) -> None:  # noqa: B027  most flows have nothing more to ask
+        """Asserts what holds between a death and the repair, beyond the invariants."""
+
+    def repair(self, share: FaultyShare, begin: Callable[[], None]) -> None:
+        """After a death: another worker, on this share, sweeps what the dead have left, and tests what waits."""
+        living = self.worker(share)
+        begin()
+        for name in set(worker_names(living.store)) - {worker.name for worker in self.open}:
+            assert sweep(living.store, living.aftermath, name, "killed"), f"{name} still owes something"
+            assert not (self.queue_dir / "workers" / name).exists()
+        caretaker = Caretaker(living.store, living.name, living.aftermath)
+        for _ in range(_BEATS):
+            caretaker.beaten(may_look=False)
 
     def finish(self) -> None:
         """Brings everything to its end by a share that is well."""

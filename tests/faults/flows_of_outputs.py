@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jobqueue
+from jobqueue import control
 from jobqueue.layout import WonToken
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.worker.aftermath import Aftermath, Ending
 from tests.faults.flows import Flow
 from tests.faults.flows_of_workers import Run
-from tests.support_share import FaultyShare
+from tests.support_faults import FaultyShare
 from tests.support_worker import Worker
 
 OLD, WHOLE = "the old file", "the whole new file"
@@ -66,8 +67,18 @@ class RunWithOutputs(Run):
         super().act(share, begin)
         self.published.assert_whole_or_absent()
 
+    def has_died(self) -> None:
+        self.published.assert_whole_or_absent()
+        job = self.job.listSubJobs()[0]
+        is_won = job.isFinished() or any(self.store.tokens.won_of(worker.name) for worker in self.dead)
+        assert is_won or self.published.paths[0].read_text() == OLD
+
     def finish(self) -> None:
+        for entry in self.store.index.folder("held"):
+            control.release(self.store, entry.number)
         self.run_to_the_end()
+        if self.dead:
+            assert not list(self.published.folder.rglob(".jq-*"))
         if self.job.listSubJobs()[0].hasError():
             # What the procedure itself is told while it declares is its own error.
             self.published.assert_whole_or_absent()
@@ -85,11 +96,12 @@ class SettleOutputs(Flow):
         root = self.queue.createJobRoot("noop")
         root.createJob("code", text=self.published.code)
         self.job = root.activate()
-        self.dead = self.worker()
-        committed(self.dead)
+        self.winner = self.worker()
+        self.mortal.append(self.winner)
+        committed(self.winner)
 
     def act(self, share: FaultyShare, begin: Callable[[], None]) -> None:
-        aftermath = Aftermath(Store(str(self.queue_dir), share), self.dead.name, self.dead.new_slot)
+        aftermath = Aftermath(Store(str(self.queue_dir), share), self.winner.name, self.winner.new_slot)
         begin()
         with contextlib.closing(Spool()) as spool:
             for _ in range(3):
@@ -97,10 +109,14 @@ class SettleOutputs(Flow):
                     aftermath.clear({1}, Ending("died", "killed"), spool)
                 self.published.assert_whole_or_absent()
 
+    def has_died(self) -> None:
+        self.published.assert_whole_or_absent()
+
     def finish(self) -> None:
         super().finish()
         self.published.assert_whole()
         assert self.job.listSubJobs()[0].attempt == 1
+        assert not self.dead or not list(self.published.folder.rglob(".jq-*"))
 
 
 class _Killed(BaseException):

@@ -14,7 +14,7 @@ from jobqueue.worker.aftermath import Aftermath, Ending
 from tests.faults.flows import Flow
 from tests.faults.flows_of_workers import Wake
 from tests.soundness import assert_sound
-from tests.support_share import FaultyShare
+from tests.support_faults import FaultyShare
 from tests.support_worker import attached, worker_on
 
 
@@ -32,10 +32,18 @@ class Insisting(Flow):
             self.do(queue)
         share.heal()
         if told:
-            # At the second try it may be done already, and she may be told so.
-            with self.trouble() as again:
-                self.do(queue)
-            assert not again or isinstance(again[0], JobStateError), again
+            self.do_again(queue)
+
+    def do_again(self, queue: jobqueue.JobQueue) -> None:
+        """The second try: it may be done already, and she may be told so."""
+        with self.trouble() as again:
+            self.do(queue)
+        assert not again or isinstance(again[0], JobStateError), again
+
+    def repair(self, share: FaultyShare, begin: Callable[[], None]) -> None:
+        """No worker has died, so there is nothing to sweep: she does it again, from another process."""
+        begin()
+        self.do_again(attached(self.queue_dir, share))
 
 
 class Hold(Insisting):
@@ -216,6 +224,9 @@ class Delete(Insisting):
     def finish(self) -> None:
         self.run_to_the_end()
         assert assert_sound(self.queue_dir) == {}
+        if self.store.share.names(self.store.layout.trash):
+            # What a directory that would not go has left is still known.
+            assert control.remove_rest(self.store, 1)
         assert not (self.queue_dir / "job1").exists()
         assert self.queue.createJobRoot().activate().number == 2
         super().finish()

@@ -15,7 +15,7 @@ from jobqueue.worker.aftermath import Aftermath, Ending
 from jobqueue.worker.runner import Step
 from tests.faults.flows import Flow
 from tests.soundness import assert_sound
-from tests.support_share import FaultyShare
+from tests.support_faults import FaultyShare
 from tests.support_worker import Worker, attached
 
 PREPARED = """
@@ -45,6 +45,15 @@ class Submit(Flow):
         if told:
             root.activate()
 
+    def repair(self, share: FaultyShare, begin: Callable[[], None]) -> None:
+        """She looks whether it is there, and submits it again if it is not."""
+        begin()
+        queue = attached(self.queue_dir, share)
+        if not queue.listJobs():
+            root = queue.createJobRoot("noop")
+            self.build(root)
+            root.activate()
+
     def finish(self) -> None:
         assert len(assert_sound(self.queue_dir)) == 1
         super().finish()
@@ -70,6 +79,7 @@ class Run(Flow):
 
     def act(self, share: FaultyShare, begin: Callable[[], None]) -> None:
         worker = self.worker(share)
+        self.commits = share
         begin()
         for _ in range(100):
             with self.trouble() as told:
@@ -79,11 +89,13 @@ class Run(Flow):
                 worker.runner.chooser.look_again()
         share.heal()
         assert max(share.commits().values(), default=0) <= 1
-        self.commits = share
 
     def finish(self) -> None:
+        # A share that says untruly that something is missing, or there, makes a job look broken: it is set aside.
+        for entry in self.store.index.folder("held"):
+            control.release(self.store, entry.number)
         self.run_to_the_end()
-        assert max(self.commits.commits().values()) <= 1
+        assert max(self.commits.commits().values(), default=0) <= 1
         if "failed" in assert_sound(self.queue_dir)[self.job.number]:
             control.retry(self.store, self.job.number, None)
         super().finish()
@@ -117,7 +129,7 @@ class Wake(Flow):
     def act(self, share: FaultyShare, begin: Callable[[], None]) -> None:
         class Parking(Worker):
             def began(parking, attempt: Attempt, *_: object) -> None:  # noqa: N805
-                if attempt.token.attempt == 1:
+                if (attempt.token.node, attempt.token.attempt) == (0, 1):
                     self.park(self.number)
                     begin()
 
@@ -175,6 +187,7 @@ class ReapBeforeBegin(Flow):
 
     def act(self, share: FaultyShare, begin: Callable[[], None]) -> None:
         worker = self.worker()
+        self.mortal.append(worker)
         self.claim(worker)
         if self.has_begun:
             share.make_dirs_below(self.store.layout.job(self.number).dir, "job0/.attempt1")
@@ -200,7 +213,8 @@ class Reap(ReapBeforeBegin):
 
     def finish(self) -> None:
         stdout = self.queue_dir / f"job{self.number}" / "job0" / ".attempt1" / "stdout"
-        assert stdout.read_text() == "last words"
+        # What the dead slot had printed was known to the supervisor alone.
+        assert self.dead or stdout.read_text() == "last words"
         super().finish()
 
 
@@ -211,6 +225,9 @@ class ReapTimeout(Reap):
 
     def finish(self) -> None:
         self.run_to_the_end()
-        assert assert_sound(self.queue_dir)[self.number] == ["failed", "blocked"]
-        assert control.retry(self.store, self.number, None) == 1
+        folders = assert_sound(self.queue_dir)[self.number]
+        # A supervisor that dies has not failed it, and then nothing but its death is held against the job.
+        if not self.dead or "failed" in folders:
+            assert folders == ["failed", "blocked"]
+            assert control.retry(self.store, self.number, None) == 1
         super().finish()

@@ -1,80 +1,40 @@
-"""Each flow with a fault at its first call, at its second, and so on until none is left to fail."""
+"""Each flow with every fault at every one of its calls."""
 
 from __future__ import annotations
 
-import itertools
-import shutil
+import functools
 from pathlib import Path
 
 import pytest
 
+from tests.faults.every_flow import FLOWS
 from tests.faults.flows import Flow
-from tests.faults.flows_of_outputs import RunWithOutputs, SettleOutputs
-from tests.faults.flows_of_people import (
-    Cancel,
-    CancelRunning,
-    Delete,
-    DeleteRunning,
-    Hold,
-    Prefer,
-    Release,
-    Retry,
-    RetryBlocked,
-    RetryWithSubJobs,
-    SetErrorBlocked,
-    SetErrorReady,
-    SetErrorRunning,
-    SettleAfterRetry,
-)
-from tests.faults.flows_of_workers import (
-    GiveBack,
-    Park,
-    Reap,
-    ReapBeforeBegin,
-    ReapTimeout,
-    Run,
-    SettleFromRecord,
-    Submit,
-    SubmitWithDirectory,
-    Wake,
-)
-from tests.support_share import Fault, FaultyShare
+from tests.faults.points import Stage, assert_none, points_of
+from tests.support_faults import FAULTS, Fault, FaultyShare
+from tests.support_points import PART, part_of
 
-FLOWS: tuple[type[Flow], ...] = (
-    Submit, SubmitWithDirectory, Run, Park, Wake, SettleFromRecord, GiveBack, ReapBeforeBegin, Reap, ReapTimeout, Hold,
-    Release, Prefer, Retry, RetryWithSubJobs, RetryBlocked, SettleAfterRetry, SetErrorReady, SetErrorBlocked,
-    SetErrorRunning, Cancel, CancelRunning, Delete, DeleteRunning, RunWithOutputs, SettleOutputs,
-)  # fmt: skip
+pytestmark = [pytest.mark.usefixtures("watched_calls"), pytest.mark.timeout(3600)]
 
-pytestmark = pytest.mark.usefixtures("watched_calls")
+_PARTS = 10
 
 
-def _run_with_fault(flow_class: type[Flow], queue_dir: Path, fault: Fault, nth: int) -> bool:
-    """One run; whether there was an n-th call to fail."""
+def _run_with_fault(flow_class: type[Flow], fault: Fault, nth: int, queue_dir: Path) -> None:
     share = FaultyShare()
     flow = flow_class(queue_dir)
     try:
-        flow.act(share, lambda: share.fail(fault, nth))
+        flow.act(share, lambda: share.meet(fault, nth))
         share.heal()
         flow.finish()
-    except BaseException as error:
-        raise AssertionError(f"{fault.name} at call {nth}, {share.failed}: {error!r}") from error
+        assert share.befallen is not None, "the call was not made"
     finally:
         share.heal()
         flow.close()
-    return share.failed is not None
 
 
-@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
-@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
-def test_no_single_fault_breaks_an_invariant_or_leaves_work_undone(
-    empty_queue: Path, scratch: Path, flow: type[Flow], fault: Fault
-) -> None:
-    """The n-th call of the flow fails, for every n; then the share is well again, and all comes to its end."""
-    for nth in itertools.count():
-        queue_dir = scratch / f"queue{nth}"
-        shutil.copytree(empty_queue, queue_dir)
-        if not _run_with_fault(flow, queue_dir, fault, nth):
-            assert nth >= 1
-            return
-        shutil.rmtree(queue_dir)
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: f"{flow.__name__}-{PART}")
+def test_no_single_fault_breaks_an_invariant_or_leaves_work_undone(stage: Stage, flow: type[Flow]) -> None:
+    """One call of the flow fails; then the share is well again, and all comes to its end."""
+    points = part_of(points_of(stage, flow, FAULTS), f"faults {flow.__name__}", _PARTS)
+    assert_none(
+        stage.failure(point, functools.partial(_run_with_fault, flow, point.fate, point.nth)) for point in points
+    )

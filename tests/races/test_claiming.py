@@ -20,10 +20,9 @@ from tests.support_share import QuickShare
 _MANY = 16
 
 
-def _claiming(queue_dir: Path, worker: str, node: int = 0) -> Actor:
+def _claiming(queue_dir: Path, worker: str, slot: int = 1) -> Actor:
     store = stepped(queue_dir)
-    token = Token(node, 0, 0, 0)
-    return lambda: store.tokens.try_claim(store.layout.job(1), token, worker, 1)
+    return lambda: store.tokens.try_claim(store.layout.job(1), Token(0, 0, 0, 0), worker, slot)
 
 
 def test_of_three_that_claim_one_token_one_gets_it_in_every_order(stage: Stage) -> None:
@@ -36,6 +35,21 @@ def test_of_three_that_claim_one_token_one_gets_it_in_every_order(stage: Stage) 
             assert sound_states(queue_dir) == ["running"]
 
         return Play([_claiming(queue_dir, worker) for worker in workers], check)
+
+    stage.try_all(write)
+
+
+def test_of_two_slots_of_one_worker_that_claim_one_token_one_gets_it_in_every_order(stage: Stage) -> None:
+    stage.submit_fan(0)
+    worker = stage.worker("a")
+
+    def write(queue_dir: Path) -> Play:
+        def check(results: list[Any]) -> None:
+            assert sum(result is not None for result in results) == 1
+            (token,) = stepped(queue_dir).tokens.running_of(worker)
+            assert token in results
+
+        return Play([_claiming(queue_dir, worker, slot) for slot in (1, 2)], check)
 
     stage.try_all(write)
 

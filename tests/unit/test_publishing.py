@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 from collections.abc import Iterator
@@ -11,10 +12,14 @@ from typing import Any
 import pytest
 
 import jobqueue
+from jobqueue.attempt import Attempt
 from jobqueue.errors import JobQueueError
+from jobqueue.hierarchy import Hierarchy
 from jobqueue.journal import read_record
-from jobqueue.layout import ClosedToken
+from jobqueue.layout import ClosedToken, RunningToken
 from jobqueue.state import JobState, look_up
+from jobqueue.streams import Spool
+from jobqueue.worker.publishing import another_has_won
 from jobqueue.worker.runner import Step
 from jobqueue.worker.settling import settle_from_record
 from tests.faults.flows_of_outputs import committed
@@ -60,6 +65,17 @@ def test_a_job_publishes_what_it_has_declared_and_written(shop: Shop) -> None:
     assert shop.final.read_text() == "whole"
     assert shop.leftovers() == []
     assert (job.outputs, job.result) == ([str(shop.final)], 3)
+
+
+def test_ones_own_result_is_nobody_elses(shop: Shop) -> None:
+    shop.submit(WRITES)
+    won = committed(shop.worker)
+    store, token = shop.worker.store, RunningToken(1, 0, won.attempt, won.move - 1, 0, 1)
+    node = Hierarchy(store.share, store.layout.job(1).hierarchy).node(0)
+    with contextlib.closing(Spool()) as spool:
+        attempt = Attempt(store, store.layout.job(1), node, token, shop.worker.name, spool)
+        assert not another_has_won(store, shop.worker.name, attempt, node)
+        assert another_has_won(store, "somebody-else", attempt, node)
 
 
 def test_the_record_says_what_was_published_and_holds_no_path_of_the_queue(shop: Shop) -> None:

@@ -15,7 +15,8 @@ import pytest
 from jobqueue.registry import Registration, owed, read_info, send_request, worker_names
 from jobqueue.share import Share
 from jobqueue.store import Store
-from tests.support_share import Call, Fault, FaultyShare, QuickShare, WatchedShare, watched_calls
+from tests.support_faults import Fault, FaultyShare
+from tests.support_share import Call, QuickShare, WatchedShare, watched_calls
 from tests.support_worker import new_queue
 
 __all__ = ["watched_calls"]
@@ -73,13 +74,13 @@ def test_a_worker_that_owes_something_leaves_it_to_a_sweep(store: Store, caplog:
 
 
 @pytest.mark.usefixtures("watched_calls")
-@pytest.mark.parametrize("fault", [Fault.EIO_BEFORE, Fault.EIO_AFTER, Fault.ENOSPC], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", [Fault(errno.EIO), Fault(errno.EIO, is_executed=True), Fault(errno.ENOSPC)], ids=str)
 def test_a_worker_that_cannot_come_leaves_nothing_behind_and_is_told(tmp_path: Path, fault: Fault) -> None:
     queue_dir = new_queue(tmp_path / "queue")
     for nth in itertools.count():
         share = FaultyShare(nth)
         store = Store(str(queue_dir), share)
-        share.fail(fault, nth)
+        share.meet(fault, nth)
         try:
             registration = Registration(store, "w", 1)
         except OSError:
@@ -91,7 +92,7 @@ def test_a_worker_that_cannot_come_leaves_nothing_behind_and_is_told(tmp_path: P
             assert registration.leave()
         for name in worker_names(store):
             store.share.remove_tree(store.layout.worker(name).dir)
-        if share.failed is None:
+        if share.befallen is None:
             assert nth > 5
             return
 
