@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,38 +25,14 @@ from tests.damages import (
     ready_too_early,
 )
 from tests.support import snapshot
-from tests.support_share import Call, Fault, FaultyShare, QuickShare, WatchedShare
+from tests.support_faults import FAULTS, CountingShare, Death, Died, F, Fault, FaultyShare, Point
+from tests.support_points import PART, part_of
+from tests.support_share import QuickShare
 
-pytestmark = pytest.mark.usefixtures("watched_calls")
+pytestmark = [pytest.mark.usefixtures("watched_calls"), pytest.mark.timeout(3600)]
 
-
-class DiedError(BaseException):
-    """The process is gone: nothing catches this."""
-
-
-class MortalShare(WatchedShare):
-    """A share whose user dies at the n-th call that changes something, before it or after it.
-
-    Args:
-        nth: from 0.
-        is_executed: whether the call is executed.
-    """
-
-    def __init__(self, nth: int, *, is_executed: bool) -> None:
-        super().__init__(nth)
-        self._left = nth
-        self._is_executed = is_executed
-
-    def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
-        # Opening makes a file; closing and looking change nothing.
-        if not call.writes:
-            return do()
-        self._left -= 1
-        if self._left >= 0:
-            return do()
-        if self._is_executed:
-            do()
-        raise DiedError
+_PARTS = 4
+_FAULT_PARTS = 20
 
 
 @pytest.fixture(scope="session")
@@ -77,50 +52,59 @@ def _assert_mended(queue_dir: Path, left: tuple[str, ...], where: str) -> None:
     assert tuple(finding.kind for finding in audit(store).found if not finding.is_note) == left, where
 
 
-@pytest.mark.parametrize("is_executed", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("damage", DAMAGES, ids=name_of)
+def _damaged(whole_scene: Path, place: Path, damages: Sequence[Callable[[Store], None]]) -> Path:
+    queue_dir = Path(shutil.copytree(whole_scene, place))
+    for do in damages:
+        do(Store(str(queue_dir), QuickShare(5)))
+    return queue_dir
+
+
+def _points(damaged: Path, scratch: Path, fates: tuple[F, ...]) -> list[Point[F]]:
+    """Each call of the repair, with all that can befall it."""
+    queue_dir = Path(shutil.copytree(damaged, scratch / "counted"))
+    share = CountingShare()
+    store = Store(str(queue_dir), share)
+    share.begin()
+    repair(store)
+    share.end()
+    shutil.rmtree(queue_dir)
+    return share.points(fates)
+
+
+def _repair_and_meet(damaged: Path, scratch: Path, point: Point[Fault] | Point[Death], left: tuple[str, ...]) -> None:
+    queue_dir = Path(shutil.copytree(damaged, scratch / "queue"))
+    share = FaultyShare()
+    store = Store(str(queue_dir), share)
+    share.meet(point.fate, point.nth)
+    with suppress(OSError, JobQueueError, Died):
+        repair(store)
+    assert share.befallen is not None, point
+    share.bury()
+    _assert_mended(queue_dir, left, str(point))
+    shutil.rmtree(queue_dir)
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: f"{name_of(damage)}-{PART}")
 def test_a_repair_that_dies_at_any_call_is_done_by_the_next_one(
-    whole_scene: Path, scratch: Path, damage: Damage, is_executed: bool
+    whole_scene: Path, scratch: Path, damage: Damage
 ) -> None:
-    for nth in itertools.count():
-        queue_dir = Path(shutil.copytree(whole_scene, scratch / f"queue{nth}"))
-        damage.do(Store(str(queue_dir), QuickShare(5)))
-        store = Store(str(queue_dir), MortalShare(nth, is_executed=is_executed))
-        try:
-            repair(store)
-        except DiedError:
-            _assert_mended(queue_dir, damage.left, f"died at call {nth}")
-            shutil.rmtree(queue_dir)
-            continue
-        assert nth >= 1
-        return
+    damaged = _damaged(whole_scene, scratch / "damaged", [damage.do])
+    points = _points(damaged, scratch, tuple(Death))
+    assert points
+    for point in part_of(points, f"repair of {name_of(damage)}", _PARTS):
+        _repair_and_meet(damaged, scratch, point, damage.left)
 
 
-@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
 @pytest.mark.parametrize(
     "damages",
     [(older_token_of_the_root, lost_failed, asleep), (ready_too_early,), (latch_with_a_finished_job_among_others,)],
-    ids=["tokens", "early", "latch"],
+    ids=[f"{what}-{PART}" for what in ("tokens", "early", "latch")],
 )
 def test_no_single_fault_keeps_a_queue_from_being_repaired(
-    whole_scene: Path, scratch: Path, damages: tuple[Callable[[Store], None], ...], fault: Fault
+    whole_scene: Path, scratch: Path, damages: tuple[Callable[[Store], None], ...]
 ) -> None:
-    """The n-th call of the repair fails, for every n; then the share is well again, and it is called once more."""
-    damaged = Path(shutil.copytree(whole_scene, scratch / "damaged"))
-    for do in damages:
-        do(Store(str(damaged), QuickShare(5)))
-    for nth in itertools.count():
-        queue_dir = Path(shutil.copytree(damaged, scratch / f"queue{nth}"))
-        share = FaultyShare(nth)
-        store = Store(str(queue_dir), share)
-        share.fail(fault, nth)
-        try:
-            repair(store)
-        except (OSError, JobQueueError):
-            assert share.failed is not None
-        share.heal()
-        if share.failed is None:
-            assert nth >= 1
-            return
-        _assert_mended(queue_dir, (), f"{fault.name} at call {nth}, {share.failed}")
-        shutil.rmtree(queue_dir)
+    """One call of the repair fails; then the share is well again, and it is called once more."""
+    damaged = _damaged(whole_scene, scratch / "damaged", damages)
+    points = _points(damaged, scratch, FAULTS)
+    for point in part_of(points, f"faults of the repair of {len(damages)} damages", _FAULT_PARTS):
+        _repair_and_meet(damaged, scratch, point, ())
