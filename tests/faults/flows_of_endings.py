@@ -111,6 +111,11 @@ class ReapCancelled(Reap):
 
     def finish(self) -> None:
         self.run_to_the_end()
+        if len(self.dead) > 1:
+            # A sweeper that dies between giving back and cancelling leaves a token in ready/ of what is done; nobody
+            # takes it up, and cancelling again (or `check`) puts it away.
+            with self.trouble():
+                control.cancel(self.store, self.number)
         # Somebody else gives back what a dead supervisor had to put away, and finds that nobody takes it up any more.
         assert assert_sound(self.queue_dir)[self.number] == ["cancelled"] * 2
 
