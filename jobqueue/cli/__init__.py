@@ -28,6 +28,7 @@ COMMANDS = {
     "delete": "delete hierarchies",
     "workers": "list the workers",
     "check": "look whether the queue is sound, and repair it",
+    "doctor": "measure a share before one trusts it with a queue",
     "completion": "print what makes a shell complete names",
 }
 _EPILOG = """\
