@@ -36,11 +36,12 @@ reader
 handle
 job
 queue
+burnin burnin.plan burnin.camp burnin.victims burnin.findings burnin.run
 framejobs waiting
 .
 cli._output cli._common cli._complete cli._watch cli._slots cli
 cli.create cli.submit cli.list cli.show cli.tree cli.log cli.wait cli.retry cli.cancel cli.hold cli.release
-cli.priority cli.delete cli.workers cli.check cli.completion cli.doctor cli.runjobs
+cli.priority cli.delete cli.workers cli.check cli.completion cli.doctor cli.burnin cli.runjobs
 __main__
 """
 

@@ -23,7 +23,7 @@ from tests.support import snapshot
         ("[main]\n#beat = 2\n;beat = 3\n", "[main]\nbeat = 7.0\n#beat = 2\n;beat = 3\n"),
         ("[main]\nbeat = [\n  2]\n; why\nx = 1\n", "[main]\nbeat = 7.0\n; why\nx = 1\n"),
         ("[main]\nx = [\n  2]\n", "[main]\nx = [\n  2]\nbeat = 7.0\n"),
-        ("[main]\nbeats = 2\n\n# of a\n[a proc]\nb = 3\n", "[main]\nbeats = 2\nbeat = 7.0\n\n# of a\n[a proc]\nb = 3\n"),
+        ("[main]\nbeats = 2\n\n# a\n[a proc]\nb = 3\n", "[main]\nbeats = 2\nbeat = 7.0\n\n# a\n[a proc]\nb = 3\n"),
         ("[a proc]\nbeat = 3\n[main]\nx = 1\n", "[a proc]\nbeat = 3\n[main]\nx = 1\nbeat = 7.0\n"),
     ],
 )  # fmt: skip
