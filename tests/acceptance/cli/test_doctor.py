@@ -48,7 +48,7 @@ def test_a_good_place_in_words(cli: Cli, tmp_path: Path, monkeypatch: pytest.Mon
     ]
     assert [line.split()[0] for line in said[5:9]] == ["listing", "beat", "lock", "clock"]
     assert re.fullmatch(
-        r"  calls a second: create [\d,]+, rename [\d,]+, list [\d,]+, fsync [\d,]+, unlink [\d,]+", said[9]
+        r"  calls a second: list [\d,]+, create [\d,]+, rename [\d,]+, fsync [\d,]+, unlink [\d,]+", said[9]
     )
     assert said[10].startswith("  settings that suit it: poll = ")
     assert said[11:] == ["verdict: full: the queue keeps all that it promises here"]
