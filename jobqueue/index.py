@@ -49,12 +49,25 @@ class Index:
                     found[entry.number] = entry
         return sorted(found.values(), key=lambda entry: (-entry.priority, entry.number))
 
-    def find(self, number: int, folders: Iterable[str] = (*INDEX_FOLDERS, "runnable", "waiting")) -> Entry | None:
-        """The entry of one top-level job in any of ``folders``, searched in their order."""
+    def find(
+        self,
+        number: int,
+        folders: Iterable[str] = (*INDEX_FOLDERS, "runnable", "waiting"),
+        *,
+        lost: Entry | None = None,
+    ) -> Entry | None:
+        """The entry of one top-level job in any of ``folders``, searched in their order.
+
+        Args:
+            number: of the top-level job.
+            folders: where to look.
+            lost: the entry as it was seen before, of which a rename has found that it is not there.
+        """
         folders = tuple(folders)
         found = self._search(number, folders, self._share.names)
-        if found is None and self._share.is_remote(self._layout.dir):
-            # NFS: an entry can be hidden from all later listings of this host; that it is in none has to be sure.
+        if (found is None or found == lost) and self._share.is_remote(self._layout.dir):
+            # NFS: an entry can be hidden from all later listings of this host; that it is in none has to be sure. One
+            # that has gone can stay in all of them, too, and be found and lost for ever.
             found = self._search(number, folders, self._share.names_afresh)
         return found
 
@@ -182,7 +195,7 @@ class Index:
                 faults += error.errno != errno.ENOENT
                 if faults >= _FAULTS:
                     raise error
-            latest = self.find(number, ("runnable", "waiting", "runnable"))
+            latest = self.find(number, ("runnable", "waiting", "runnable"), lost=entry)
             if latest is None:
                 return None
             # RACE: we saw the entry after our token had come into ready/, and since then somebody has moved it and left
@@ -217,8 +230,9 @@ class Index:
     def discard(self, number: int) -> bool:
         """Moves an entry to trash/, whatever it is; from here no worker finds the job. Whether there was one."""
         faults = 0
+        entry: Entry | None = None
         for _ in range(_ROUNDS):
-            entry = self.find(number)
+            entry = self.find(number, lost=entry)
             if entry is None:
                 return False
             error = self._share.swap(self._path(entry), f"{self._layout.trash}/{entry.name}")
@@ -238,8 +252,9 @@ class Index:
     ) -> Entry:
         faults = 0
         allowed = tuple(among)
+        entry: Entry | None = None
         for _ in range(_ROUNDS):
-            entry = self.find(number)
+            entry = self.find(number, lost=entry)
             if entry is None:
                 raise JobNotFoundError(f"there is no job{number} in the queue", self._layout.dir)
             if is_done(entry):

@@ -115,6 +115,11 @@ def _judge_nfs(options: set[str]) -> Iterator[Remark]:
 
 def _judge_smb(options: set[str]) -> Iterator[Remark]:
     # `soft` is what the Linux client has by default, and what was measured with.
+    yield Remark(
+        Level.WARNING, "mount",
+        "an SMB server answers before it has written a name: when it loses its power, a submission of the last seconds "
+        "can be lost",
+    )  # fmt: skip
     if "cache=loose" in options:
         yield Remark(
             Level.REFUSED, "mount",
@@ -131,8 +136,6 @@ def _judge_smb(options: set[str]) -> Iterator[Remark]:
 def _praise(kind: str) -> str:
     if kind in _NFS:
         return "NFS; that the export is `sync` cannot be seen from here, and has to be"
-    if kind in _SMB:
-        return "SMB"
     return f"{kind}, a disk of this host alone"
 
 

@@ -138,7 +138,7 @@ class Tokens:
     def _unlatch(self, job: JobLayout, parent: int, child: int) -> bool:
         """Takes a sub-job out of its parent's latch; whether the parent waits for nothing any more."""
         latch, entry = job.latch(parent), latch_entry(child)
-        self._share.try_unlink(f"{latch}/{entry}")
+        self._share.take_out(latch, entry)
         self._seen_latched.get(latch, set()).discard(entry)
         return self.is_unlatched(job, parent)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from jobqueue.check.audit import find_in_job
 from jobqueue.check.entries import find_in_queue
 from jobqueue.check.look import BEGUN, JobLook, Look
+from jobqueue.share import Share
 from jobqueue.store import Store
 
 _DONE = ("won", "finished")
@@ -15,21 +16,25 @@ _DONE = ("won", "finished")
 _PENDING = ("latch-empty", "not-done", "not-woken", "open-under-done")
 
 
-def assert_sound(queue_dir: Path | str, *, at_rest: bool = True) -> dict[int, list[str]]:
+def assert_sound(
+    queue_dir: Path | str, *, at_rest: bool = True, records: bool = True, share: Share | None = None
+) -> dict[int, list[str]]:
     """Fails where a queue breaks an invariant.
 
     Args:
         queue_dir: the queue, in which nothing happens just now.
         at_rest: also that nothing is left undone that somebody should have done.
+        records: also that each result can be read; a power cut of a local disk may take the last ones.
+        share: to look with.
 
     Returns:
         For each published job the folders in which its jobs' tokens lie, in post-order.
     """
-    look = Look(Store(str(queue_dir)))
+    look = Look(Store(str(queue_dir), share))
     jobs = [JobLook(look, number) for number in sorted({*look.numbers, *look.in_flight()})]
     found = [*find_in_queue(look), *(finding for job in jobs for finding in find_in_job(job))]
-    # Here no power was cut, so that no record may be lost; what is being deleted is no concern.
-    wrong = [finding for finding in found if not finding.is_note or finding.kind == "record-lost"]
+    # What is being deleted is no concern.
+    wrong = [finding for finding in found if not finding.is_note or (records and finding.kind == "record-lost")]
     wrong = [finding for finding in wrong if at_rest or finding.kind not in _PENDING]
     assert not wrong, "\n".join(f"{finding.kind}: {finding.path}: {finding.says}" for finding in wrong)
     return {job.number: _assert_job(job, at_rest=at_rest) for job in jobs if job.entry}

@@ -19,30 +19,11 @@ import pytest
 
 from jobqueue import share as share_module
 from jobqueue import system
-from jobqueue.clock import Clock
 from jobqueue.layout import WonToken
 from jobqueue.share import Appender, Share
+from jobqueue.testing import FakeClock
 
 T = TypeVar("T")
-
-
-class FakeClock(Clock):
-    """Time that passes only where somebody waits."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def now(self) -> float:
-        return 1_000_000.0 + self.passed
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    def boottime(self) -> float:
-        return self.passed
-
-    def sleep(self, seconds: float) -> None:
-        self.passed += seconds
 
 
 class QuickShare(Share):

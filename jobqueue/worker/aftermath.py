@@ -56,13 +56,13 @@ class Aftermath:
         self._new_slot = new_slot
         self._journal_slot = SUPERVISOR_SLOT
 
-    def clear(self, slots: Collection[int], ending: Ending, spool: Spool) -> None:
+    def clear(self, slots: Collection[int], ending: Ending, spool: Spool | None) -> None:
         """Does for a reaped slot what it can no longer do; may be repeated.
 
         Args:
             slots: its number, and those of the journals that it was given.
             ending: why it ended.
-            spool: what its last attempt printed.
+            spool: what its last attempt printed; ``None``: nothing, or it was copied before.
 
         Raises:
             OSError: the share is in trouble; nothing is lost, call again.

@@ -28,6 +28,8 @@ _GIVE_UP_S = 10.0
 _AGAIN_S = 1.0
 # So many slots in a row that end before they have run anything mean that none ever will.
 _MAX_BARREN = 5
+# At every so manieth beat it is looked for what has reached the share after its slot was buried.
+_LATE_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,9 @@ class Crew:
         self._granted = 0
         self._barren = 0
         self._next_slot = 0
+        self._beats = 0
+        # The numbers of slots that were cleared up after.
+        self._buried: set[int] = set()
         self._again_at = float("-inf")
         self._is_lost = self._is_paused = False
         self._guard = Guard()
@@ -130,6 +135,28 @@ class Crew:
                 self._come_again()
             except OSError as error:
                 self._on_trouble(error)
+
+    def clear_late(self) -> None:
+        """Looks for what has come into running/ or won/ later than its slot could see; to be called at every beat.
+
+        RACE: the last call of a process that was killed may reach the server much later, and so may a claim that a slot
+        has given up. Nobody else may touch such a token, and the slot may have fallen idle.
+        """
+        self._beats += 1
+        in_doubt = [slot for slot in self.slots if slot.is_idle and slot.is_in_doubt]
+        if self._beats % _LATE_EVERY or self._is_lost or not (self._buried or in_doubt):
+            return
+        try:
+            if self._buried:
+                ending = Ending("stop", "its process had ended before it was claimed")
+                self.place.aftermath.clear(self._buried, ending, None)
+            late = {token.slot for token in self._store.tokens.running_of(self.place.name)} if in_doubt else set()
+        except (OSError, JobQueueError) as error:
+            self._on_trouble(error)
+            return
+        for slot in in_doubt:
+            if slot.number in late:
+                self._tell_to_look(slot)
 
     def drain(self) -> None:
         """Takes nothing new any more."""
@@ -200,6 +227,7 @@ class Crew:
                 slot.clear_at = now + _AGAIN_S
                 return
             slot.close()
+            self._buried |= slot.numbers
             if slot.current is not None and ending.action in ("died", "timeout", "fail"):
                 self.failed += 1
             self._barren = 0 if slot.has_worked or slot.ending else self._barren + 1
@@ -259,6 +287,7 @@ class Crew:
         """After what ran is ended: a new name, and new slots in the old places."""
         self.place.say_alive((*slot.current, slot.attempt) for slot in self.slots if slot.current is not None)
         self.place.come_again()
+        self._buried.clear()
         self._is_lost = self._is_paused = False
         self._store.log.info("Worker %s goes on from here.", self.place.name)
         # Each is replaced as one that has ended by itself.
@@ -290,8 +319,8 @@ class Crew:
         slot.numbers.add(number)
         slot.tell(f"slot {number}")
 
-    def _fell_idle(self, slot: Slot, _said: dict[str, Any]) -> None:
-        slot.is_idle = True
+    def _fell_idle(self, slot: Slot, said: dict[str, Any]) -> None:
+        slot.is_idle, slot.is_in_doubt = True, said["in_doubt"]
         # RACE: something became ready after the slot had looked, and before it said that it found nothing.
         if slot.seen_news != self._news:
             self._tell_to_look(slot)

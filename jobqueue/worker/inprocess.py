@@ -55,7 +55,13 @@ def run_next(store: Store, retries: int) -> bool:
             worker = None
         if worker is None:
             worker = _workers[key] = InProcessWorker(store)
-        return worker.run_next(retries, store.log)
+        try:
+            return worker.run_next(retries, store.log)
+        except SweptError as error:
+            # Nothing has begun, or it would have gone on to its end.
+            worker.resign(error)
+            worker.let_go()
+            return run_next_again(store, retries)
     finally:
         _one_call.release()
 
@@ -81,6 +87,7 @@ class InProcessWorker:
         self._busy = threading.Lock()
         self._called_at = store.share.clock.monotonic()
         self._gone = threading.Event()
+        self._beating = threading.Lock()
         # What is asked to end, by its token: a request may be read between the claim and the attempt's beginning.
         self._asked: dict[RunningToken, Request] = {}
         self._asking = threading.Lock()
@@ -99,6 +106,9 @@ class InProcessWorker:
             if self._gone.is_set():
                 # RACE: the thread left between the look and the lock.
                 return run_next_again(self._store, retries)
+            if self._place.is_unsure:
+                # This process was suspended, or held by what it did itself; others may have taken it for dead.
+                self._beat()
             self._called_at = self._store.share.clock.monotonic()
             self._runner.chooser.look_again()
             before = _working_directory()
@@ -153,21 +163,26 @@ class InProcessWorker:
 
     def _beat(self) -> None:
         try:
-            requests = self._place.beat()
+            with self._beating:
+                requests = self._place.beat()
         except SweptError as error:
             # What runs cannot be committed any more.
-            self._store.log.warning("%s; registering anew.", error)
             attempt = self._runner.current
             if attempt is not None:
                 token = attempt.token
                 self._place.say_alive([(token.job, token.node, token.attempt)])
-            self._place.give_up()
-            self._gone.set()
+            self.resign(error)
             return
         for request, tokens in requests:
             with self._asking:
                 self._asked.update(dict.fromkeys(tokens, request))
             self._obey()
+
+    def resign(self, why: SweptError) -> None:
+        """After it was swept: the next call registers anew."""
+        self._store.log.warning("%s; registering anew.", why)
+        self._place.give_up()
+        self._gone.set()
 
     def _obey(self) -> None:
         """Asked to end a job, this process can only make it fail once it returns; it does not end its caller.

@@ -154,7 +154,7 @@ class SlotProcess:
         return self._is_draining
 
     def _rest_until_told(self) -> None:
-        self.send("idle")
+        self.send("idle", in_doubt=self._runner.is_in_doubt)
         while not self._is_told_to_end() and not self._seen("look"):
             self._listen(None)
         self._runner.chooser.look_again()

@@ -45,7 +45,7 @@ class Slot:
         self.numbers = {number}
         self.spool = Spool()
         self.pid = 0
-        self.is_idle = False
+        self.is_idle = self.is_in_doubt = False
         self.is_leaving = False
         self.has_worked = False
         # The news (see Supervisor) that it had when it was told to look last.

@@ -26,8 +26,8 @@ procedures
 store
 registry state streams liveness
 attempt submit control history overview
-worker worker.trouble worker.tidying worker.signals worker.broken worker.chooser worker.publishing worker.settling
-worker.guard worker.inbox worker.runner worker.aftermath worker.sweep worker.caretaker worker.membership
+worker worker.trouble worker.tidying worker.signals worker.doubts worker.broken worker.chooser worker.publishing
+worker.settling worker.guard worker.inbox worker.runner worker.aftermath worker.sweep worker.caretaker worker.membership
 worker.inprocess worker.slot worker.slots worker.crew worker.supervisor
 check check.finding check.look check.entries check.rebuild check.tokens check.latches check.standing check.records
 check.leftovers check.audit
@@ -38,6 +38,8 @@ job
 queue
 burnin burnin.plan burnin.camp burnin.victims burnin.findings burnin.run
 framejobs waiting
+testing.anomalies testing.clock testing.server testing.host testing.process testing.calls testing.share testing.queues
+testing
 .
 cli._output cli._common cli._complete cli._watch cli._slots cli
 cli.create cli.submit cli.list cli.show cli.tree cli.log cli.wait cli.retry cli.cancel cli.hold cli.release

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from jobqueue.layout import Token, WonToken
 from jobqueue.worker.runner import Step
 from jobqueue.worker.settling import settle_from_record
 from tests.races.conftest import sound_states
-from tests.support_share import QuickShare
+from tests.support_share import Call, HookedShare, QuickShare
 from tests.support_worker import Worker, attached
 
 
@@ -147,3 +148,29 @@ def test_an_attempt_whose_job_is_deleted_while_it_runs_publishes_nothing_and_cle
     assert not race.final.exists()
     assert race.leftovers() == []
     assert race.queue.listJobs() == []
+
+
+@pytest.mark.usefixtures("watched_calls")
+def test_one_that_cannot_look_who_has_won_leaves_its_files(queue_dir: Path, tmp_path: Path) -> None:
+    race = Race(queue_dir, tmp_path)
+    slow = Slow(queue_dir, share := HookedShare(), "blind")
+
+    def meanwhile(attempt: Attempt) -> None:
+        assert race.store.tokens.give_back(attempt.token, slow.name, charge=True)
+        assert race.quick.run_all() == ["job1"]
+
+    def hook(call: Call, do: Callable[[], Any]) -> Any:
+        # Among the listings of the job's folders this one is made for nothing else.
+        if call.name == "listdir" and str(call.args[0]).endswith("/.tokens/blocked"):
+            raise OSError(errno.EIO, "on purpose")
+        return do()
+
+    slow.meanwhile, share.hook = meanwhile, hook
+    try:
+        slow.step()
+        assert race.final.read_text() == "2"
+        assert race.leftovers() == ["1"]
+    finally:
+        share.hook = lambda _, do: do()
+        for worker in (slow, race.slow, race.quick):
+            worker.leave()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import errno
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from jobqueue import share as share_module
 from jobqueue import system
 from jobqueue.share import TICK_S, Share
 from tests.support_share import Call, WatchedShare, watched_calls
@@ -107,7 +110,43 @@ class _OnKind(WatchedShare):
         return do()
 
 
-@pytest.mark.parametrize(("kind", "is_served"), [("nfs", True), ("nfs4", True), ("cifs", True), ("ext4", False)])
+def test_names_are_synced_by_a_file_where_the_server_syncs_nothing_else(tmp_path: Path) -> None:
+    share = _OnKind("cifs")
+    share.sync_dir(str(tmp_path))
+    synced = ["open", "write", "fsync", "close", "unlink"]
+    assert share.seen == synced
+    share.sync_everything(str(tmp_path))
+    assert share.seen == synced * 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EINVAL])
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = tmp_path / "status.json"
+    path.write_text("new")
+    answers = iter([OSError(number, "replaced"), OSError(number, "replaced")])
+
+    def open_late(*arguments: Any, **options: Any) -> Any:
+        for error in answers:
+            raise error
+        return builtins.open(*arguments, **options)
+
+    monkeypatch.setattr(share_module, "open", open_late, raising=False)
+    assert Share().read(str(path)) == b"new"
+
+
+def test_a_file_that_stays_unreadable_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ESTALE, "replaced")
+
+    monkeypatch.setattr(share_module, "open", refuse, raising=False)
+    with pytest.raises(OSError, match="replaced"):
+        Share().read(str(tmp_path))
+
+
+@pytest.mark.parametrize(("kind", "is_served"), [("nfs", True), ("nfs4", True), ("ext4", False)])
 def test_names_are_synced_where_no_server_has_written_them(tmp_path: Path, kind: str, is_served: bool) -> None:
     share = _OnKind(kind)
     share.sync_dir(str(tmp_path))
@@ -129,6 +168,19 @@ def test_one_directory_of_many_goes_by_the_kind_of_the_one_beside_it(monkeypatch
     for number in range(3):
         share.sync_dir(f"/frames/.jq-{number}", beside="/frames")
     assert asked == ["/frames"]
+
+
+@pytest.mark.parametrize(("kind", "calls"), [("nfs", ["unlink"]), ("ext4", ["unlink"]), ("cifs", ["rename", "unlink"])])
+def test_where_a_removed_name_stays_listed_for_a_while_it_is_renamed_before(
+    tmp_path: Path, kind: str, calls: list[str]
+) -> None:
+    (tmp_path / "name").touch()
+    share = _OnKind(kind)
+    share.take_out(str(tmp_path), "name")
+    assert share.seen == calls
+    assert list(tmp_path.iterdir()) == []
+    share.take_out(str(tmp_path), "name")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("kind", "calls"), [("nfs", ["utime", "listdir"]), ("ext4", ["listdir"])])

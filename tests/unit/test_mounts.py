@@ -28,7 +28,7 @@ def mount(line: str, monkeypatch: pytest.MonkeyPatch) -> Mount | None:
     [
         ("", _FULL, "ext4, a disk of this host alone"),
         (_NFS, _FULL, "that the export is `sync` cannot be seen"),
-        (_SMB, _FULL, "SMB"),
+        (_SMB, _WARNING, "a submission of the last seconds can be lost"),
         (f"{_NFS},local_lock=none", _FULL, "NFS"),
         (_NFS.replace("hard", "soft"), _REFUSED, "mount it with `hard`"),
         (_NFS.replace("hard", "softerr"), _REFUSED, "mount it with `hard`"),

@@ -17,7 +17,8 @@ from jobqueue.errors import UnknownProcedureError, UnsafeProcedureError
 from jobqueue.layout import QueueLayout
 from jobqueue.proc import JobProc
 from jobqueue.procedures import ENTRY_POINT_GROUP, Procedures, describe, has_post_create
-from tests.support_share import FakeClock, QuickShare
+from jobqueue.testing import FakeClock
+from tests.support_share import QuickShare
 
 Make = Callable[..., Procedures]
 Write = Callable[..., Path]

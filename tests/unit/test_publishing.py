@@ -245,3 +245,26 @@ def test_a_job_without_outputs_makes_no_call_for_them(shop: Shop) -> None:
     shop.submit("pass")
     shop.worker.run_all()
     assert list(shop.queue_dir.rglob(".outputs")) == []
+
+
+@pytest.mark.usefixtures("watched_calls")
+def test_notes_that_cannot_be_read_keep_no_result_back(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """What they name is left where it is."""
+    job = shop.submit(f"{WRITES}\nif proc.runningDir.endswith('1'): raise KeyboardInterrupt")
+    shop.worker.runner._state = None
+    with pytest.raises(KeyboardInterrupt):
+        shop.worker.step()
+    shop.worker.runner.reconcile()
+    shop.worker.runner.chooser.look_again()
+
+    def hook(call: Call, do: Any) -> Any:
+        if call.name == "open" and str(call.args[0]).endswith(".attempt1/.outputs"):
+            raise OSError(errno.EIO, "on purpose")
+        return do()
+
+    shop.share.hook = hook
+    with caplog.at_level(logging.INFO, "jobqueue"):
+        shop.worker.run_all()
+    assert (job.state, shop.final.read_text()) == (JobState.FINISHED, "whole")
+    assert ".attempt1/.outputs cannot be read ([Errno 5] on purpose); what it names is left." in caplog.text
+    assert [name.rpartition(".")[2] for name in shop.leftovers()] == ["1"]

@@ -163,7 +163,7 @@ NO_COMMAND = "the command belongs after two dashes: jobqueue submit [OPTIONS] --
         ),
         (
             ["--frames", "1-9", "--", "echo {frames:d}"],
-            "a field of the command cannot be filled: Unknown format code 'd' for object of type 'str'",
+            "a field in 'echo {frames:d}' cannot be filled: Unknown format code 'd' for object of type 'str'",
         ),
     ],
 )

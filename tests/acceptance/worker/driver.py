@@ -84,8 +84,8 @@ class Gate:
     def code(self) -> str:
         """What a job has to execute to be held: it says that it is there, and reads the FIFO to its end."""
         return (
-            f"import os\nopen({str(self._arrived)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
-            f"open({str(self.path)!r}).read()\n"
+            f"import os\nwith open({str(self._arrived)!r}, 'a') as file:\n    file.write(f'{{os.getpid()}}\\n')\n"
+            f"with open({str(self.path)!r}) as file:\n    file.read()\n"
         )
 
     @property

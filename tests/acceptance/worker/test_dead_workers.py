@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import jobqueue
 from jobqueue.handle import reader_of
 from jobqueue.history import attempts
+from jobqueue.worker.membership import Membership
+from jobqueue.worker.sweep import sweep
 from tests.acceptance.worker.driver import Gate, Queue, Worker, is_alive, until
 from tests.soundness import assert_sound
 
@@ -191,3 +194,46 @@ def test_a_job_that_a_dead_worker_was_to_delete_is_removed_by_who_sweeps_it(
     start("--slots", "1")
     until(lambda: not (q.dir / "job1").exists(), "the deleted job is gone")
     assert os.listdir(q.dir / "trash") == []
+
+
+def _sweep(q: Queue, worker: str) -> None:
+    """As another worker does that takes it for dead."""
+    other = Membership(q.store.twin(), "other", 1, lambda: 1)
+    assert sweep(q.store, other.aftermath, worker, "so says the test")
+    other.leave()
+
+
+def test_a_script_that_was_swept_between_two_jobs_registers_anew(q: Queue) -> None:
+    handle = q.submit("result = 1", "result = 2")
+    assert q.queue.runNextAvailableJob()
+    (first,) = q.workers()
+    _sweep(q, first)
+    assert q.queue.runNextAvailableJob()
+    assert [job.result for job in handle.listSubJobs()] == [1, 2]
+    names = q.workers()
+    assert f"{first}.alive" in names
+    assert first not in names
+    assert len(names) == 2
+
+
+def test_what_a_script_runs_while_it_is_swept_is_run_again_and_its_own_result_dropped(q: Queue, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    handle = q.submit(f"{gate.code}result = int(os.environ['JOBQUEUE_ATTEMPT'])")
+    thread = threading.Thread(target=q.queue.runNextAvailableJob)
+    thread.start()
+    gate.wait_for()
+    (first,) = q.workers()
+    _sweep(q, first)
+    assert len(q.folder(1, "ready")) == 1
+    until(lambda: f"{first}.alive" in q.workers(), "it has noticed")
+    gate.open()
+    thread.join()
+    assert len(q.folder(1, "ready")) == 1
+    again = threading.Thread(target=q.queue.runNextAvailableJob)
+    again.start()
+    gate.wait_for(2)
+    gate.open()
+    again.join()
+    (job,) = handle.listSubJobs()
+    assert job.result == 2
+    assert_sound(q.dir, at_rest=False)

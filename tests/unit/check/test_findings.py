@@ -19,6 +19,7 @@ from jobqueue.layout import ClosedToken, RunningToken
 from jobqueue.registry import Registration
 from jobqueue.state import look_up
 from jobqueue.store import Store
+from jobqueue.testing import FakeClock
 from tests.damages import (
     CANCELLED,
     DEAD,
@@ -41,7 +42,7 @@ from tests.damages import (
     won_and_ready,
 )
 from tests.support import snapshot
-from tests.support_share import Call, FakeClock, HookedShare, QuickShare, watched_calls
+from tests.support_share import Call, HookedShare, QuickShare, watched_calls
 from tests.support_worker import attached, new_queue, worker_on
 
 __all__ = ["watched_calls"]

@@ -1,0 +1,64 @@
+"""Boots one guest for each kind of share, in which everything is done that the collected tests ask for."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.lab.guest import PACKAGES, GuestSettings, missing_programs, python_command, run_guest
+
+# What can be done in a guest; each part leaves PART.json. ``{out}`` is the directory for that.
+_PARTS = {
+    "scripts": python_command("tests.lab.play", "{out}/scripts.json"),
+    "hierarchy": python_command("tests.lab.cluster", "{out}/hierarchy.json", "--seed", "1"),
+    "prompt": python_command(
+        *("tests.lab.cluster", "{out}/prompt.json", "--seed", "2", "--jobs", "20", "--workers-first", "--limit", "60")
+    ),
+    "faults": python_command(
+        *("tests.lab.cluster", "{out}/faults.json", "--seed", "1", "--jobs", "60", "--seconds", "0.5"),
+        *("--faults", "6", "--kinds", "cut,slow,server,lost,stop,slot"),
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _needs_guest(request: pytest.FixtureRequest) -> None:
+    """Tests marked ``lab`` skip here where a program is missing, and fail in CI."""
+    if request.node.get_closest_marker("lab") is None:
+        return
+    missing = sorted({name for share in ("nfs3", "smb") for name in missing_programs(share)})
+    if missing:
+        what = f"{', '.join(missing)} missing; apt-get install {PACKAGES}"
+        if os.environ.get("CI"):
+            pytest.fail(f"{what}, and CI has to have it")
+        pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def guest_part(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """The JSON file that a part has left on a kind of share; the first call for a kind boots its guest."""
+    wanted = {part for item in request.session.items for mark in item.iter_markers("lab") for part in mark.args}
+    booted: dict[str, Path] = {}
+
+    def get(kind: str, part: str) -> Path:
+        if kind not in booted:
+            booted[kind] = tmp_path_factory.mktemp(f"lab-{kind}")
+            _boot(kind, [name for name in _PARTS if name in wanted], booted[kind])
+        path = booted[kind] / f"{part}.json"
+        assert path.exists(), f"the guest left no {path.name}; its lines are in {booted[kind]}/lines"
+        return path
+
+    return get
+
+
+def _boot(kind: str, parts: list[str], directory: Path) -> None:
+    out = directory.resolve()
+    commands = [shlex.join([word.replace("{out}", str(out)) for word in _PARTS[part]]) for part in parts]
+    settings = GuestSettings(share=kind, hosts=3, disk=out / "disk.img", out=out, timeout_s=500)
+    with (out / "lines").open("w") as lines:
+        status = run_guest(settings, ["bash", "-c", "; ".join(commands)], lambda line: print(line, file=lines))
+    assert status == 0, f"the guest ended with {status}: {(out / 'lines').read_text()[-2000:]}"

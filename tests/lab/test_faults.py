@@ -1,0 +1,46 @@
+"""Three hosts run a hierarchy while network, server, processes and clocks fail; nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.lab.guest import SHARES
+from tests.lab.schedule import LASTS_S, make_schedule
+
+_HOSTS = ["host1", "host2", "host3"]
+
+
+@pytest.mark.lab("faults")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", SHARES)
+def test_with_faults_nothing_is_lost_and_nothing_committed_twice(
+    kind: str, guest_part: Callable[[str, str], Path]
+) -> None:
+    found = json.loads(guest_part(kind, "faults").read_text())
+    assert found["problems"] == [], f"see {guest_part(kind, 'faults').parent}; the faults were {found['faults']}"
+    assert found["executions"] >= found["jobs"] == 60
+    assert len(found["faults"]) == 6
+
+
+def test_the_same_seed_makes_the_same_faults() -> None:
+    kinds = sorted(LASTS_S)
+    assert make_schedule(7, _HOSTS, kinds, 30) == make_schedule(7, _HOSTS, kinds, 30)
+    assert make_schedule(7, _HOSTS, kinds, 30) != make_schedule(8, _HOSTS, kinds, 30)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_host_has_one_fault_at_a_time(seed: int) -> None:
+    faults = make_schedule(seed, _HOSTS, sorted(LASTS_S), 40)
+    assert len(faults) == 40
+    for one in (*_HOSTS, "server"):
+        of_one = [
+            (fault.at_s, fault.until_s)
+            for fault in faults
+            if (fault.kind in ("server", "lost") if one == "server" else fault.kind != "server" and fault.host == one)
+        ]
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(of_one)), (one, of_one)

@@ -1,0 +1,146 @@
+"""What all plays have in common: an empty queue, hierarchies to submit, a ledger, and what has to hold at the end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import jobqueue
+from jobqueue import control
+from jobqueue import queue as queue_module
+from jobqueue.config import config_text
+from jobqueue.job import Job
+from jobqueue.layout import QueueLayout
+from jobqueue.share import Share
+from jobqueue.store import Store
+from tests.simulation.ledger import Ledger
+from tests.simulation.processes import QUEUE, on_stage
+from tests.simulation.world import Director, Violation, World
+from tests.soundness import assert_sound
+
+_PROCS = "tests.simulation.procedures"
+_LONGEST_S = 1500.0
+_MAX_STEPS = 20_000
+Shape = Callable[[jobqueue.JobQueue, random.Random], jobqueue.JobRoot]
+
+
+def attached(stage: World, share: Share) -> jobqueue.JobQueue:
+    """The public queue, on a share of one's own."""
+    queue = jobqueue.JobQueue(None)
+    queue._store = Store(QUEUE, share, log=stage.log)
+    return queue
+
+
+# --- hierarchies ------------------------------------------------------------------------------------------------------
+
+
+def _add(parent: Job, chance: random.Random) -> Job:
+    """A sub-job: most do nothing, some take their time, a few fail."""
+    kind = chance.choices(["nothing", "works", "fails"], [6, 3, 1])[0]
+    if kind == "works":
+        return parent.createJob(f"{_PROCS}:Works", seconds=chance.choice((0.01, 1.0, 20.0)))
+    return parent.createJob(f"{_PROCS}:Fails" if kind == "fails" else None)
+
+
+def single(queue: jobqueue.JobQueue, _: random.Random) -> jobqueue.JobRoot:
+    return queue.createJobRoot()
+
+
+def fan(queue: jobqueue.JobQueue, chance: random.Random) -> jobqueue.JobRoot:
+    root = queue.createJobRoot()
+    for _ in range(chance.choice((2, 3))):
+        _add(root, chance)
+    return root
+
+
+def chain(queue: jobqueue.JobQueue, chance: random.Random) -> jobqueue.JobRoot:
+    root = queue.createJobRoot()
+    _add(_add(root, chance), chance)
+    return root
+
+
+def diamond(queue: jobqueue.JobQueue, chance: random.Random) -> jobqueue.JobRoot:
+    root = queue.createJobRoot()
+    left = _add(root, chance)
+    shared = _add(left, chance)
+    _add(root, chance).addDependency(shared)
+    return root
+
+
+SHAPES: tuple[Shape, ...] = (single, fan, chain, diamond)
+
+
+# --- scenes -----------------------------------------------------------------------------------------------------------
+
+
+class Scene:
+    """A world with an empty queue.
+
+    Args:
+        director: decides.
+        seed: of all chance in the world.
+        use_sym_links: see `jobqueue.createJobQueue`.
+
+    Attributes:
+        stage: the world.
+        ledger: what has become of every job.
+        acknowledged: the numbers of the jobs whose submitters were told so.
+    """
+
+    def __init__(self, director: Director, seed: int, *, use_sym_links: bool = False) -> None:
+        self.stage = World(director, seed)
+        self.acknowledged: set[int] = set()
+        share = self.stage.truth()
+        share.make_dir(QUEUE)
+        text = config_text(keep_jobs_in_repository=False, use_sym_links=use_sym_links)
+        queue_module._lay_out(share, QueueLayout(QUEUE), text, [])
+        self.ledger = Ledger(self.stage.server, self.stage.truth(), self.stage.violate)
+
+    def set_up(self) -> None:
+        """Submits the first jobs, and lets everybody come."""
+        raise NotImplementedError
+
+    def run(self) -> None:
+        """Plays it.
+
+        Raises:
+            Violation: something must not be.
+        """
+        with on_stage(self.stage):
+            self.set_up()
+            self.stage.run(self._is_over, until=_LONGEST_S, max_steps=_MAX_STEPS)
+        lost = self.acknowledged - self.ledger.entries.keys() - self.ledger.deleted
+        if lost:
+            raise Violation(f"submitted, acknowledged and lost: {sorted(lost)}")
+        self._cancel_again()
+        try:
+            assert_sound(QUEUE, share=self.stage.truth())
+        except AssertionError as error:
+            raise Violation(f"at rest: {error}") from error
+
+    def _cancel_again(self) -> None:
+        """What people do where a cancelled job goes on to show a ready one.
+
+        CRASH: whoever gives back what ran of a cancelled job may die before he has cancelled that, too. Nobody takes it
+        up, and nobody else looks; `jobqueue cancel` can be repeated.
+        """
+        ended = {number for number, entry in self.ledger.entries.items() if entry.folder == "done"}
+        left = {place.job for place in self.ledger.places.values() if place.folder == "ready"} & ended
+        if left and any(event.call is None and " dies; " in str(event.answer) for event in self.stage.timeline):
+            store = Store(QUEUE, self.stage.truth(), log=self.stage.log)
+            for number in sorted(left):
+                control.cancel(store, number)
+
+    def _is_over(self) -> bool:
+        """Whether nobody has anything left to do."""
+        actors, server = self.stage.actors, self.stage.server
+        if server.has_late or any(not (actor.is_service and actor.is_asleep) for actor in actors):
+            return False
+        return self.ledger.has_come_to_rest()
+
+    def story(self) -> str:
+        """The timeline, for people, and how everything stands at its end."""
+        lines = [str(event) for event in self.stage.timeline]
+        lines += [f"{'':12}at the end: {entry}" for entry in self.ledger.entries.values()]
+        lines += [f"{'':12}at the end: job{at.job} {at.folder} {at.token}" for at in self.ledger.places.values()]
+        return "\n".join(lines)
