@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import configparser
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobqueue.errors import ConfigError, FormatVersionError, OptionError, QueueNotFoundError
@@ -13,6 +14,9 @@ from jobqueue.options import OPTION_NAMES, check_option
 from jobqueue.share import Share
 
 _PROC_SUFFIX = " proc"
+# Source: configparser, SECTCRE and OPTCRE; a comment is neither.
+_SECTION = re.compile(r"\[(.+)\]")
+_NAME = re.compile(r"([^#;\s=:][^=:]*?)\s*[=:]")
 
 
 def _is_bool(value: Any) -> bool:
@@ -27,6 +31,7 @@ def _is_seconds(value: Any) -> bool:
 _SETTINGS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "keepJobsInRepository": (False, _is_bool, "True or False"),
     "useSymLinks": (False, _is_bool, "True or False"),
+    "poll": (1.0, _is_seconds, "a number of seconds above 0"),
     "beat": (5.0, _is_seconds, "a number of seconds above 0"),
     "deadAfter": (120.0, _is_seconds, "a number of seconds above 0"),
 }
@@ -42,6 +47,7 @@ class QueueConfig:
     Attributes:
         keep_jobs_in_repository: sub-jobs lie flat under the root's ``.jobs/``.
         use_sym_links: a sub-job with several parents appears in the others as a symbolic link.
+        poll_s: how often an idle worker looks for work, where it is not told otherwise.
         beat_s: how often a worker gives its sign of life.
         dead_after_s: how long a worker may be silent of which nothing else is known, before it counts as dead.
 
@@ -73,6 +79,7 @@ class QueueConfig:
         settings = {name: self._setting(main, name) for name in _SETTINGS}
         self.keep_jobs_in_repository: bool = settings["keepJobsInRepository"]
         self.use_sym_links: bool = settings["useSymLinks"]
+        self.poll_s: float = settings["poll"]
         self.beat_s: float = settings["beat"]
         self.dead_after_s: float = settings["deadAfter"]
         unknown = sorted(set(main) - set(_SETTINGS))
@@ -145,6 +152,45 @@ def config_text(*, keep_jobs_in_repository: bool, use_sym_links: bool) -> str:
         "#   threads = 4\n"
         "#   timeout = 3600\n"
     )
+
+
+def changed_text(text: str, settings: Mapping[str, float]) -> str:
+    """The text of a queue.cfg with other settings under [main]; whatever else stands in it stays, comments too."""
+    left = dict(settings)
+    lines: list[str] = []
+    section, is_replaced, end_of_main = "", False, 0
+    for line in text.splitlines():
+        if is_replaced and line[:1].isspace() and line.strip():
+            # The rest of the value before.
+            continue
+        head = _SECTION.match(line)
+        section = head[1] if head else section
+        name = _NAME.match(line) if section == "main" and not head else None
+        is_replaced = name is not None and name[1] in settings
+        if name is not None and is_replaced:
+            left.pop(name[1], None)
+            lines.append(f"{name[1]} = {settings[name[1]]!r}")
+        else:
+            lines.append(line)
+        if section == "main" and line.strip() and line[0] not in "#;":
+            end_of_main = len(lines)
+    lines[end_of_main:end_of_main] = [f"{name} = {value!r}" for name, value in left.items()]
+    return "\n".join(lines) + "\n"
+
+
+def change_settings(share: Share, layout: QueueLayout, settings: Mapping[str, float]) -> None:
+    """Writes settings into a queue.cfg; running workers go on with those that they have read when they started.
+
+    Raises:
+        ConfigError: a value is out of its range; nothing was changed.
+        OSError: it cannot be read or written.
+
+    Files:
+        queue.cfg, written whole and renamed.
+    """
+    text = changed_text(share.read(layout.config).decode("utf-8"), settings)
+    QueueConfig(layout.config, text)
+    share.write_whole(layout.config, text.encode("utf-8"))
 
 
 def read_config(share: Share, layout: QueueLayout) -> QueueConfig:

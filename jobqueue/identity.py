@@ -86,6 +86,22 @@ def is_group_running(group: int) -> bool:
     return not os.path.isdir("/proc/self")
 
 
+def descendants(pid: int) -> list[int]:
+    """The processes of this host that a process has started, with those that they have started, and so on."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        fields = _line(f"/proc/{name}/stat").rpartition(")")[2].split() if name.isdecimal() else []
+        if len(fields) > 2:
+            children.setdefault(int(fields[1]), []).append(int(name))
+    found: list[int] = []
+    pending = [pid]
+    while pending:
+        started = children.get(pending.pop(), [])
+        found += started
+        pending += started
+    return found
+
+
 def describe_process() -> dict[str, Any]:
     """What others need to know to tell whether this process lives."""
     pid = os.getpid()

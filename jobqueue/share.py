@@ -54,6 +54,7 @@ SERVED_KINDS = frozenset({"nfs", "nfs4"})
 LAZY_KINDS = frozenset({"cifs", "smb3"})
 # Kinds where a removed name stays listed until the last host that has the file open has closed it.
 LINGERING_KINDS = frozenset({"cifs", "smb3"})
+Mount = system.Mount
 
 
 class Removal(Enum):
@@ -151,7 +152,7 @@ class Share:
     def __init__(self, clock: Clock | None = None, chance: random.Random | None = None) -> None:
         self.clock = clock or Clock()
         self.chance = chance or random.Random(os.urandom(16))
-        self._kinds: dict[str, str | None] = {}
+        self._mounts: dict[str, Mount | None] = {}
         self._home: str | None = None
 
     # --- looking -----------------------------------------------------------------------------------------------
@@ -247,13 +248,17 @@ class Share:
         """Says that everything below ``directory`` lies on one file system: a queue is never spread over several."""
         self._home = directory
 
-    def _kind(self, path: str) -> str | None:
-        """The kind of file system below ``path``; looked up once for a directory, and once for all of a queue."""
+    def mount(self, path: str) -> Mount | None:
+        """The mount below ``path``; looked up once for a directory, and once for all of a queue. No call on a share."""
         if self._home is not None and f"{path}/".startswith(f"{self._home}/"):
             path = self._home
-        if path not in self._kinds:
-            self._kinds[path] = system.kind_of_mount(path)
-        return self._kinds[path]
+        if path not in self._mounts:
+            self._mounts[path] = system.mount_of(path)
+        return self._mounts[path]
+
+    def _kind(self, path: str) -> str | None:
+        mount = self.mount(path)
+        return mount.kind if mount else None
 
     # --- reading and writing -----------------------------------------------------------------------------------
 
@@ -539,6 +544,23 @@ class Share:
         except (portalocker.LockException, OSError):
             return True
         return False
+
+    def try_soft_lock(self, path: str) -> Callable[[], None] | None:
+        """Takes a lock that is nothing but a file that must not be there yet; ``None`` if it is taken.
+
+        For `jobqueue doctor`, which tells whether other programs may rely on such locks. Source: open(2), O_EXCL.
+
+        Returns:
+            What releases it.
+        """
+        import filelock
+
+        lock = filelock.SoftFileLock(path)
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            return None
+        return lock.release
 
     # --- directories -------------------------------------------------------------------------------------------
 

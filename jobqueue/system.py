@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 _FEW_NAMES_BYTES = 1024
 
@@ -62,17 +62,35 @@ def names_bit_by_bit(fd: int) -> Iterator[list[str]]:
         yield names
 
 
-def kind_of_mount(path: str) -> str | None:
-    """The kind of file system that ``path`` lies on, or ``None``. Source: proc(5), /proc/PID/mountinfo."""
-    found, kind = "", None
+class Mount(NamedTuple):
+    """A mounted file system.
+
+    Attributes:
+        point: the directory on which it is mounted.
+        kind: of the file system.
+        source: what is mounted, as whoever mounted it has named it.
+        options: of the mount and of the file system.
+    """
+
+    point: str
+    kind: str
+    source: str
+    options: tuple[str, ...]
+
+
+def mount_of(path: str) -> Mount | None:
+    """The mount that ``path`` lies on, or ``None``. Source: proc(5), /proc/PID/mountinfo."""
+    found: Mount | None = None
     real = os.path.realpath(path)
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
-            fields = line.split(" ")
+            fields = line.rstrip("\n").split(" ")
             # Blanks in a mount point are written as octal numbers.
             point = fields[4].replace("\\040", " ")
             inside = real == point or real.startswith(point.rstrip("/") + "/")
             # The last of several mounts on one point is the one that is seen.
-            if inside and len(point) >= len(found):
-                found, kind = point, fields[fields.index("-") + 1]
-    return kind
+            if inside and len(point) >= len(found.point if found else ""):
+                kind, source, *more = fields[fields.index("-") + 1 :]
+                options = ",".join([fields[5], *more]).split(",")
+                found = Mount(point, kind, source.replace("\\040", " "), tuple(dict.fromkeys(options)))
+    return found

@@ -28,6 +28,8 @@ COMMANDS = {
     "delete": "delete hierarchies",
     "workers": "list the workers",
     "check": "look whether the queue is sound, and repair it",
+    "doctor": "measure a share before one trusts it with a queue",
+    "burnin": "torment a queue on a share, and look whether anything is lost",
     "completion": "print what makes a shell complete names",
 }
 _EPILOG = """\

@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--exit-when-empty", action="store_true", help="end when nothing is runnable or running")
     parser.add_argument("--max-jobs", type=_count, metavar="N", help="end after so many jobs")
     parser.add_argument(
-        "--poll", type=_seconds, default=1.0, metavar="SECONDS", help="between looks when idle (default: 1)"
+        "--poll", type=_seconds, metavar="SECONDS", help="between looks when idle (default: the queue's setting, 1)"
     )
     parser.add_argument("--name", default="runjobs", help="what people call this worker (default: %(default)s)")
     how_much = parser.add_mutually_exclusive_group()
@@ -77,19 +77,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _work(arguments: argparse.Namespace) -> int:
+    from jobqueue.mounts import warning_about
     from jobqueue.store import Store
     from jobqueue.worker.crew import WorkerSettings
     from jobqueue.worker.supervisor import Supervisor, usable_cores
 
     location = queue_location(arguments.queue, "give it after runjobs")
-    settings = WorkerSettings(
-        slots=arguments.slots or usable_cores(),
-        poll_s=arguments.poll,
-        exit_when_empty=arguments.exit_when_empty,
-        max_jobs=arguments.max_jobs,
-    )
     with _log(arguments) as log:
         store = Store(location, log=log)
+        settings = WorkerSettings(
+            slots=arguments.slots or usable_cores(),
+            poll_s=arguments.poll or store.config.poll_s,
+            exit_when_empty=arguments.exit_when_empty,
+            max_jobs=arguments.max_jobs,
+        )
+        if warning := warning_about(store.share.mount(store.layout.dir), store.layout.dir):
+            log.warning("%s", warning)
         if not sys.stderr.isatty() or arguments.quiet:
             return Supervisor(store, arguments.name, settings).run()
         from jobqueue.cli._slots import SlotsView

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
+from jobqueue.share import Mount
 from jobqueue.testing.anomalies import REFUSALS
 from jobqueue.testing.host import ModelHost
 from jobqueue.testing.process import ModelCall, ModelProcess, ProcessEnded, Watcher
@@ -298,8 +299,8 @@ class ModelCalls(ModelProcess):
     def sync_file_system(self, _fd: int, path: str) -> None:
         self._call(ModelCall("syncfs", path), self.server.sync_everything)
 
-    def kind_of_mount(self, _path: str) -> str | None:
-        return self.server.kind
+    def mount_of(self, _path: str) -> Mount:
+        return Mount("/", self.server.kind, "server:/", ("rw",))
 
     # --- locks ---------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ _PACKAGE = Path(jobqueue.__file__).parent
 _LAYERS = """
 errors clock layout system
 share params frames graph
+mounts
 identity options
 config hierarchy journal index proc
 tokens outputs
@@ -30,17 +31,19 @@ worker.settling worker.guard worker.inbox worker.runner worker.aftermath worker.
 worker.inprocess worker.slot worker.slots worker.crew worker.supervisor
 check check.finding check.look check.entries check.rebuild check.tokens check.latches check.standing check.records
 check.leftovers check.audit
+doctor doctor.meeting doctor.contest doctor.sight doctor.locking doctor.speed doctor.examine
 reader
 handle
 job
 queue
+burnin burnin.plan burnin.camp burnin.victims burnin.findings burnin.run
 framejobs waiting
 testing.anomalies testing.clock testing.server testing.host testing.process testing.calls testing.share testing.queues
 testing
 .
 cli._output cli._common cli._complete cli._watch cli._slots cli
 cli.create cli.submit cli.list cli.show cli.tree cli.log cli.wait cli.retry cli.cancel cli.hold cli.release
-cli.priority cli.delete cli.workers cli.check cli.completion cli.runjobs
+cli.priority cli.delete cli.workers cli.check cli.completion cli.doctor cli.burnin cli.runjobs
 __main__
 """
 

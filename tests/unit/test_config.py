@@ -94,7 +94,7 @@ def test_a_section_that_is_no_procedures_is_an_error_that_says_how_it_is_written
 def test_an_unknown_setting_is_an_error_that_names_the_known_ones() -> None:
     assert _complaint("[main]\nformatVersion = 1\nzeal = 1\nbeats = 5\n") == (
         "unknown setting beats under [main]; the settings are "
-        "beat, deadAfter, keepJobsInRepository, maxAttempts, maxErrors, priority, timeout, useSymLinks"
+        "beat, deadAfter, keepJobsInRepository, maxAttempts, maxErrors, poll, priority, timeout, useSymLinks"
     )
 
 

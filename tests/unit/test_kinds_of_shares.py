@@ -60,13 +60,14 @@ def mounts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_kind_of_a_share_is_that_of_the_mount_that_is_nearest_and_latest(
     path: str, kind: str, is_remote: bool
 ) -> None:
-    assert system.kind_of_mount(path) == kind
+    mount = system.mount_of(path)
+    assert mount is not None and mount.kind == kind
     assert Share().is_remote(path) is is_remote
 
 
 def test_where_no_mount_is_known_others_may_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "open", lambda *_, **__: io.StringIO(""), raising=False)
-    assert system.kind_of_mount("/srv/queue") is None
+    assert system.mount_of("/srv/queue") is None
     assert Share().is_remote("/srv/queue")
 
 
@@ -74,11 +75,11 @@ def test_where_no_mount_is_known_others_may_share_it(monkeypatch: pytest.MonkeyP
 def test_the_kind_is_looked_up_once_for_all_of_a_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def ask(path: str) -> str:
+    def ask(path: str) -> system.Mount:
         asked.append(path)
-        return "nfs"
+        return system.Mount("/", "nfs", "server:/", ())
 
-    monkeypatch.setattr(system, "kind_of_mount", ask)
+    monkeypatch.setattr(system, "mount_of", ask)
     share = Share()
     share.settle_in("/mnt/old/queue")
     assert all(share.is_remote(f"/mnt/old/queue/job{number}") for number in range(3))
@@ -158,11 +159,11 @@ def test_names_are_synced_where_no_server_has_written_them(tmp_path: Path, kind:
 def test_one_directory_of_many_goes_by_the_kind_of_the_one_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def ask(path: str) -> str:
+    def ask(path: str) -> system.Mount:
         asked.append(path)
-        return "nfs"
+        return system.Mount("/", "nfs", "server:/", ())
 
-    monkeypatch.setattr(system, "kind_of_mount", ask)
+    monkeypatch.setattr(system, "mount_of", ask)
     share = Share()
     for number in range(3):
         share.sync_dir(f"/frames/.jq-{number}", beside="/frames")

@@ -28,7 +28,7 @@ def call(command: str) -> list[str]:
     return [command, *(["job1"] if command in NEEDS_A_JOB else extra.get(command, []))]
 
 
-OF_A_QUEUE = [name for name in COMMANDS if name not in ("create", "completion")]
+OF_A_QUEUE = [name for name in COMMANDS if name not in ("create", "doctor", "burnin", "completion")]
 
 
 @pytest.mark.parametrize("command", OF_A_QUEUE)

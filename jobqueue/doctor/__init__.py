@@ -1,0 +1,1 @@
+"""Measuring a share before one trusts it."""

@@ -1,0 +1,148 @@
+"""`jobqueue burnin`: real workers are killed and stopped, and nothing is lost; a damage is found."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue.burnin import findings, victims
+from jobqueue.burnin import run as module
+from jobqueue.burnin.victims import Struck
+from jobqueue.store import Store
+from tests.acceptance.cli.conftest import Cli
+from tests.support import is_running, wait_until
+
+_SHORT = ("--minutes", "0.1", "--workers", "2", "--slots", "1", "--seed", "3")
+_SHORTEST = ("--minutes", "0.02", "--workers", "1", "--slots", "1", "--seed", "3")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    place = tmp_path / "place"
+    place.mkdir()
+    return place
+
+
+def test_workers_are_really_killed_and_stopped_and_nothing_is_lost(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, int]] = []
+    killed: list[int] = []
+    kill, popen_kill = os.kill, subprocess.Popen.kill
+
+    def watched(pid: int, number: int) -> None:
+        assert is_running(pid)
+        sent.append((pid, number))
+        kill(pid, number)
+
+    def watched_kill(process: Any) -> None:
+        if process.returncode is None:
+            killed.append(process.pid)
+        popen_kill(process)
+
+    monkeypatch.setattr("jobqueue.burnin.victims.os.kill", watched)
+    monkeypatch.setattr(subprocess.Popen, "kill", watched_kill)
+    answer = cli("burnin", str(place), *_SHORT, "--json")
+    told = answer.json
+    assert (answer.code, answer.err) == (0, ""), told
+    assert (told["sound"], told["seed"], told["left"]) == (True, 3, None)
+    assert told["jobs"] == told["finished"] > 0
+    assert told["executions"] >= told["jobs"]
+    assert told["kills"] == len(killed) >= 1
+    stopped = {pid for pid, number in sent if number == signal.SIGSTOP}
+    assert stopped == {pid for pid, number in sent if number == signal.SIGCONT}
+    # A worker that is stopped with its slot and its guard is three processes.
+    assert told["stops"] >= 1 and len(stopped) >= 3
+    assert not any(is_running(pid) for pid in {*stopped, *killed})
+    assert [told[key] for key in ("committed_twice", "lost", "failed", "other")] == [[], [], [], []]
+    assert list(told["recovery"]) == ["kill", "stop", "stop supervisor"]
+    assert list(place.iterdir()) == []
+
+
+def test_a_host_that_joins_has_its_workers_tormented_too(place: Path) -> None:
+    command = [sys.executable, "-m", "jobqueue", "burnin", str(place), "--json"]
+    leader = subprocess.Popen(
+        [*command, "--minutes", "0.15", "--workers", "1", "--slots", "1"], stdout=subprocess.PIPE, text=True
+    )
+    wait_until((place / "burnin" / "plan").exists, "the plan of the burn-in")
+    joined = subprocess.run([*command, "--join"], capture_output=True, text=True, check=False, timeout=100)
+    out, _ = leader.communicate(timeout=100)
+    here, there = json.loads(out), json.loads(joined.stdout)
+    assert (joined.returncode, joined.stderr, leader.returncode) == (0, "", 0), out
+    assert len(here["hosts"]) == 2
+    assert there["kills"] + there["stops"] > 0
+    assert here["kills"] >= there["kills"] and here["stops"] >= there["stops"]
+    assert here["kills"] + here["stops"] > there["kills"] + there["stops"]
+    assert list(place.iterdir()) == []
+
+
+def test_a_damage_is_found_and_left_to_be_looked_at(cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sabotaged(store: Store, submitted: Sequence[int], blows: Sequence[Struck]) -> findings.Tally:
+        (folder,) = place.glob("burnin/queue/job1/.tokens/finished")
+        name = min(path.name for path in folder.iterdir())
+        fields = name.split(".")
+        (folder / ".".join([*fields[:2], "99", *fields[3:]])).touch()
+        return findings.count_up(store, submitted, blows)
+
+    monkeypatch.setattr(module, "count_up", sabotaged)
+    answer = cli("burnin", str(place), *_SHORTEST)
+    lines = answer.out.splitlines()
+    assert (answer.code, answer.err) == (1, "")
+    assert lines[0].startswith(f"{place}: ")
+    assert lines[0].endswith(", seed 3")
+    assert "  committed twice: 1" in lines
+    assert "    job1/job0/job0 has 2 results" in lines
+    assert any("(two-tokens)" in line for line in lines)
+    assert lines[-1] == f"verdict: not sound; it is left in {place}/burnin"
+    assert (place / "burnin" / "queue" / "queue.cfg").exists()
+    again = cli("burnin", str(place), *_SHORTEST)
+    assert again.code == 2
+    assert "another burn-in is here, or what one has left; `--join` takes part in it" in again.err
+
+
+def test_a_sound_one_is_told_in_words_and_kept_if_wished(cli: Cli, place: Path) -> None:
+    said = cli.good("burnin", str(place), *_SHORTEST, "--jobs", "1", "--keep").splitlines()
+    assert " with 1 worker on each of 1 host (" in said[0]
+    assert said[-5:] == [
+        "  committed twice: 0", "  lost: 0", "  failed: 0", "  found by check: 0",
+        f"verdict: sound; it is left in {place}/burnin",
+    ]  # fmt: skip
+    assert os.listdir(place / "burnin" / "logs")
+
+
+def test_what_cannot_be_is_said_at_once(cli: Cli, place: Path) -> None:
+    missing = f"{place}/missing"
+    assert cli.refused("burnin", missing) == f"{missing}: there is no such directory; make it first"
+    assert "there is no burn-in to join" in cli.refused("burnin", str(place), "--join")
+    assert "give no other option" in cli.refused("burnin", str(place), "--join", "--seed", "1")
+    assert "a number of minutes above 0" in cli.refused("burnin", str(place), "--minutes", "0")
+    assert "a whole number, 1 or more" in cli.refused("burnin", str(place), "--jobs", "0")
+    assert list(place.iterdir()) == []
+
+
+def test_one_that_is_broken_off_leaves_nothing(cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    victim_start = victims.Victim._start
+
+    def start(victim: Any) -> Any:
+        process = victim_start(victim)
+        started.append(process.pid)
+        return process
+
+    def interrupt(_leader: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(victims.Victim, "_start", start)
+    monkeypatch.setattr(module._Leader, "_submit", interrupt)
+    assert cli("burnin", str(place), *_SHORT).code == 130
+    assert len(started) == 2
+    assert not any(is_running(pid) for pid in started)
+    assert list(place.iterdir()) == []
