@@ -20,7 +20,7 @@ _PARTS = {
     ),
     "faults": python_command(
         *("tests.lab.cluster", "{out}/faults.json", "--seed", "1", "--jobs", "60", "--seconds", "0.5"),
-        *("--faults", "6", "--kinds", "cut,slow,server,lost,stop,slot"),
+        *("--faults", "6", "--kinds", "cut,slow,server,lost,stop,slot,kill"),
     ),
 }
 
