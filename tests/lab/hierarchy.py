@@ -140,8 +140,8 @@ def problems(queue_dir: Path, log: Path, *, is_quiet: bool, frames: Frames | Non
     found += _wrong_attempts(nodes, tokens, names, said)
     found += [] if found else _wrong_order(nodes, tokens, names, said)
     if frames is not None:
-        winners = {Path(node.params["frame"]).name: tokens[node.node].attempt for node in nodes if node.params["frame"]}
-        found += frames.problems(winners)
+        names_of = {node.node: Path(frame).name for node in nodes if (frame := node.params.get("frame"))}
+        found += frames.problems({name: tokens[node].attempt for node, name in names_of.items()})
     if is_quiet:
         starts = Counter(one.name for one in said if one.word == "start")
         found += [f"job {name} was executed {times} times" for name, times in starts.items() if times != 1]

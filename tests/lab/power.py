@@ -104,7 +104,7 @@ def check(queue_dir: str, acknowledged: list[int]) -> None:
     else:
         problems += [f"job {job} has {names}" for job, names in folders.items() if set(names) != {"finished"}]
         problems += frames.problems(_winners(queue_dir, sorted(folders)))
-    print(json.dumps([repaired, problems]), flush=True)
+    Path(os.environ["LAB_OUT"], "found.json").write_text(json.dumps([repaired, problems]))
 
 
 def _jobs(queue_dir: str) -> set[int]:
@@ -190,12 +190,14 @@ def cut_once(share: str, seed: int, directory: Path) -> Cut:
 def _check_again(disk: Path, acknowledged: list[int]) -> tuple[list[str], list[str]]:
     """What a guest finds that has only the disk: whatever the server was, it is a local one now."""
     lines: list[str] = []
-    settings = GuestSettings(share="local", hosts=0, disk=disk, timeout_s=_FINISH_S + 120)
+    out = disk.with_suffix(".out")
+    settings = GuestSettings(share="local", hosts=0, disk=disk, out=out, timeout_s=_FINISH_S + 120)
     words = ["check", _MOUNT, ",".join(map(str, acknowledged))]
     status = run_guest(settings, python_command("tests.lab.power", *words), lines.append)
     if status != 0:
         return [], [f"the check ended with {status}: {lines[-3:]}"]
-    repaired, problems = json.loads(lines[-1])
+    (out / "lines").write_text("\n".join(lines))
+    repaired, problems = json.loads((out / "found.json").read_text())
     return repaired, problems
 
 
