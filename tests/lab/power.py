@@ -14,6 +14,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from tests.soundness import assert_sound
 # What is cut is submitting and running, not the start of the programs: the clock starts at the first acknowledgement.
 _EARLIEST_S, _LATEST_S = 0.2, 6.0
 _JOBS = 4
+_MOST_RUNNABLE = 3
 _MOUNT = "/mnt/share/queue"
 _FRAMES = "/mnt/share/frames"
 # What runs says so here, which is no share; nobody asks for it.
@@ -72,12 +74,16 @@ def work() -> None:
     worker = [sys.executable, "-m", "jobqueue.cli.runjobs", _MOUNT, "--slots", "1", "--poll", "0.1", "--quiet"]
     subprocess.Popen(worker)
     queue = jobqueue.JobQueue(_MOUNT)
+    runnable = QueueLayout(_MOUNT).index_folder("runnable")
     for first in itertools.count(step=_JOBS):
         root = queue.createJobRoot("probe", **_params(first))
         for name in range(first + 1, first + _JOBS):
             root.createJob("probe", **_params(name))
         handle = root.activate()
         print(f"acknowledged {handle.number}", flush=True)
+        # What runs is to be cut, too, and not only what is submitted.
+        while len(os.listdir(runnable)) > _MOST_RUNNABLE:
+            time.sleep(0.01)
 
 
 def _params(name: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from jobqueue.testing import Anomalies
 from tests.lab import facts, judge, modelled
 from tests.lab.calls import Heard, Script, Step, load_scripts, recorded
-from tests.lab.guest import SHARES
+from tests.lab.guest import SHARES, kinds_to_try
 
 _SCRIPTS = {script.name: script for script in load_scripts()}
 
@@ -23,7 +23,7 @@ def _heard(path: Path) -> dict[str, list[Heard]]:
 
 @pytest.mark.lab("scripts")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", SHARES)
+@pytest.mark.parametrize("kind", kinds_to_try())
 def test_a_real_share_keeps_the_promises(kind: str, guest_part: Callable[[str, str], Path]) -> None:
     heard = _heard(guest_part(kind, "scripts"))
     assert set(heard) == set(_SCRIPTS)
@@ -33,7 +33,7 @@ def test_a_real_share_keeps_the_promises(kind: str, guest_part: Callable[[str, s
 @pytest.mark.lab("scripts")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("begins", facts.rows())
-@pytest.mark.parametrize("kind", SHARES)
+@pytest.mark.parametrize("kind", kinds_to_try())
 def test_the_design_page_says_what_is_seen(kind: str, begins: str, guest_part: Callable[[str, str], Path]) -> None:
     answers = facts.Answers(_heard(guest_part(kind, "scripts")))
     assert facts.judge(begins, kind, answers) is None
@@ -48,7 +48,7 @@ def test_what_was_recorded_keeps_the_promises(kind: str) -> None:
 
 @pytest.mark.lab("scripts")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", SHARES)
+@pytest.mark.parametrize("kind", kinds_to_try())
 def test_the_model_share_allows_what_a_real_one_does(kind: str, guest_part: Callable[[str, str], Path]) -> None:
     heard = _heard(guest_part(kind, "scripts"))
     assert [why for name, steps in heard.items() if (why := modelled.allowed(_SCRIPTS[name], steps, kind))] == []
