@@ -62,6 +62,8 @@ class ModelHost:
         if found is not None:
             if not found.is_gone and (not found.is_moved or self._happens(self.anomalies.stale_directories)):
                 return found
+            # Whatever comes of it, the host has learnt that it is gone.
+            del self._directories[path]
             if found.is_gone and self._happens(self.anomalies.stale_removed):
                 refuse(errno.ESTALE, path)
         parent, _, name = path.rpartition("/")

@@ -32,7 +32,7 @@ def test_in_ci_each_day_has_its_kind_of_share_unless_it_is_told_which(monkeypatc
     monkeypatch.delenv("CI", raising=False)
     assert kinds_to_try() == SHARES
     monkeypatch.setenv("CI", "true")
-    seen = set()
+    seen: set[str] = set()
     for number in range(3):
         monkeypatch.setattr("tests.lab.guest.day", lambda number=number: 20000 + number)
         seen.update(kinds_to_try())
