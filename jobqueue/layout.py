@@ -241,6 +241,7 @@ class WorkerLayout:
         self.beat = f"{self.dir}/beat"
         self.lock = f"{self.dir}/lock"
         self.fenced = f"{self.dir}/fenced"
+        self.avoided = f"{self.dir}/avoided"
         self.inbox = f"{self.dir}/inbox"
         self.running = f"{self.dir}/running"
         self.won = f"{self.dir}/won"

@@ -80,6 +80,7 @@ class Watch:
         self._beaten_at = float("-inf")
         self._turns = 0
         self._false_deaths = 0
+        self._no_workers: set[str] = set()
 
     @property
     def is_sweeper(self) -> bool:
@@ -113,7 +114,7 @@ class Watch:
                 self._find_out_who_is_there()
         deaths = {name: why for name, pulse in self._pulses.items() if (why := self._dead_here(pulse))}
         for name in self._to_look_at(is_turn=may_look and self._turns % 2 == 0):
-            if name not in deaths and (why := self._look(name, now)):
+            if name not in deaths and (why := self._try_look(name, now)):
                 deaths[name] = why
         return [Death(name, why) for name, why in sorted(deaths.items())]
 
@@ -124,7 +125,7 @@ class Watch:
     def _find_out_who_is_there(self) -> None:
         names = self._store.share.names(self._store.layout.workers)
         self._false_deaths = sum(name.endswith(FALSE_DEATH) for name in names)
-        there = {name for name in names if is_worker_name(name) and name != self._me}
+        there = {name for name in names if is_worker_name(name)} - self._no_workers - {self._me}
         for name in set(self._pulses) - there:
             del self._pulses[name]
         for name in there:
@@ -152,6 +153,18 @@ class Watch:
         pid = info.get("pid")
         if is_here and isinstance(pid, int) and is_process_gone(pid, info.get("started_ticks")):
             return f"its process {pid} on this host is gone"
+        return None
+
+    def _try_look(self, name: str, now: float) -> str | None:
+        try:
+            return self._look(name, now)
+        except NotADirectoryError:
+            # Somebody's file, whose name could be a worker's.
+            self._no_workers.add(name)
+            del self._pulses[name]
+        except OSError as error:
+            # One folder that cannot be read must not hide the deaths of the others.
+            self._store.log.warning("Worker %s cannot be looked at (%s); trying again.", name, error)
         return None
 
     def _look(self, name: str, now: float) -> str | None:

@@ -138,6 +138,16 @@ def read_info(store: Store, worker: str) -> dict[str, Any] | None:
     return info if isinstance(info, dict) else None
 
 
+def avoided_for(store: Store, worker: str) -> list[str]:
+    """The jobs for whose sake a worker is avoided; none if it is not."""
+    try:
+        note = json.loads(store.share.read(store.layout.worker(worker).avoided))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return []
+    jobs = note.get("jobs") if isinstance(note, dict) else None
+    return [str(job) for job in jobs] if isinstance(jobs, list) else []
+
+
 def owed(store: Store) -> Iterator[tuple[WorkerLayout, bool, Any]]:
     """Every token in flight: whose it is, whether it is won, and the token."""
     for name in worker_names(store):

@@ -6,7 +6,8 @@ host's clock against the server's).
 
 With --json: an array of objects with the keys worker, name, host, user, pid,
 slots, running, since (seconds since the epoch by the worker's clock), beat_age
-(seconds), alive (true, false, or null where that cannot be told).
+(seconds), alive (true, false, or null where that cannot be told), avoided_for
+(jobs that failed there and that others have finished; it takes nothing new).
 """
 
 from __future__ import annotations
@@ -38,6 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
         cells = [_cells(row) for row in rows]
         head = ["NAME", "HOST", "PID", "SLOTS", "RUNNING", "SINCE", "LAST BEAT", "ALIVE"]
         print_table(head, cells, right={"PID", "SLOTS", "RUNNING", "LAST BEAT"})
+    for row in rows:
+        if row["avoided_for"]:
+            jobs = ", ".join(row["avoided_for"])
+            print(
+                f"{row['name']} on {row['host']} takes nothing new: it has failed {jobs}, which others have finished."
+            )
     running = sum(row["running"] for row in rows)
     print(f"{number_of(len(rows), 'worker')}, {number_of(running, 'job')} running")
     return DONE
@@ -53,6 +60,7 @@ def _row(view: WorkerView) -> dict[str, Any]:
         "since": since,
         "beat_age": age_s,
         "alive": view.is_alive,
+        "avoided_for": view.avoided_for,
     }
 
 

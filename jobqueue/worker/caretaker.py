@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobqueue.errors import JobQueueError
 from jobqueue.layout import Entry
 from jobqueue.liveness import Watch
 from jobqueue.store import Store
@@ -41,7 +42,13 @@ class Caretaker:
         """
         for death in self._watch.beaten(may_look=may_look):
             self._store.log.warning("Worker %s is dead: %s. Taking up what it left.", death.worker, death.why)
-            if sweep(self._store, self._aftermath, death.worker, death.why):
+            try:
+                is_swept = sweep(self._store, self._aftermath, death.worker, death.why)
+            except (OSError, JobQueueError) as error:
+                # What keeps us from one must not keep us from the others.
+                self._store.log.warning("Worker %s cannot be swept now (%s); trying again.", death.worker, error)
+                continue
+            if is_swept:
                 self._watch.forget(death.worker)
                 self._store.log.info("Worker %s is swept; nothing that it had is lost.", death.worker)
         self._beats += 1

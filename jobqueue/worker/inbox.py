@@ -9,17 +9,17 @@ from jobqueue.layout import RunningToken
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 
-_ACTIONS = ("fail", "cancel", "delete")
+_ACTIONS = ("fail", "cancel", "delete", "doubt")
 
 
 class Request(NamedTuple):
     """What somebody asks.
 
     Attributes:
-        action: ``fail``, ``cancel`` or ``delete``.
+        action: ``fail``, ``cancel`` or ``delete``; or ``doubt``: another host has finished what has failed here.
         job: of this top-level job.
         node: this job, or ``None`` for all that run of it.
-        why: in words, for the record and the log.
+        why: in words, for the record and the log; of a doubt the job's name.
     """
 
     action: str
@@ -88,4 +88,5 @@ def _read(stored: dict[str, Any]) -> Request | None:
     action, job, node = stored.get("action"), stored.get("job"), stored.get("node")
     if action not in _ACTIONS or type(job) is not int or not (node is None or type(node) is int):
         return None
-    return Request(action, job, node, f"{action}, asked by {stored.get('by')}")
+    by = str(stored.get("by"))
+    return Request(action, job, node, by if action == "doubt" else f"{action}, asked by {by}")

@@ -30,6 +30,7 @@ class Membership:
     Attributes:
         name: the worker's name in the queue.
         aftermath: clears up after its slots.
+        files: the names in its folder.
 
     Raises:
         OSError: it cannot be registered.
@@ -48,6 +49,7 @@ class Membership:
         self.name = self._registration.name
         self.aftermath = Aftermath(self._store, self.name, self._new_number)
         self._inbox = Inbox(self._store, self._registration)
+        self.files = self._registration.files
         self._caretaker = Caretaker(self._store, self.name, self.aftermath)
         self._beaten_at = self._store.share.clock.boottime()
 

@@ -6,6 +6,7 @@ its token moves to won/, and only then does anything follow from it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +20,7 @@ from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.worker.broken import set_aside
 from jobqueue.worker.chooser import Candidate, Chooser
+from jobqueue.worker.doubts import tell_doubts
 from jobqueue.worker.publishing import another_has_won, clear, publish_outputs
 from jobqueue.worker.settling import settle_from_record
 from jobqueue.worker.tidying import ProcessState
@@ -224,6 +226,10 @@ class Runner:
             return
         if not insist(store, what, lambda: publish_outputs(store, self._worker, won, node, record)):
             return
+        if record["ok"] and token.attempt > 1:
+            with suppress(OSError):
+                # Nothing depends on it; the next such job says the same.
+                tell_doubts(store, candidate.job, token, attempt.name, self._worker)
         known = candidate.entry
         settled = insist(
             store, what, lambda: store.tokens.settle(won, self._worker, node, ok=record["ok"], known=known)

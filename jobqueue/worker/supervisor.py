@@ -15,6 +15,7 @@ from jobqueue.registry import owed
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.crew import Crew, WorkerSettings
+from jobqueue.worker.doubts import Doubts
 from jobqueue.worker.inbox import Request
 from jobqueue.worker.signals import Signals
 from jobqueue.worker.slots import Slot
@@ -59,6 +60,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self.crew = Crew(store, name, settings, self._selector, self._trouble)
         self._place = self.crew.place
+        self._doubts = Doubts(store)
 
     @property
     def name(self) -> str:
@@ -134,7 +136,10 @@ class Supervisor:
             self.crew.lose_place(error)
             return
         for request, tokens in requests:
-            self._obey(request, {token.slot for token in tokens})
+            if request.action == "doubt":
+                self._doubts.hear(self._place.files, request.why)
+            else:
+                self._obey(request, {token.slot for token in tokens})
         self.crew.clear_late()
 
     def _pause_while_unsure(self) -> None:
@@ -145,7 +150,7 @@ class Supervisor:
                 self._store.log.warning("The share takes no sign of life; taking nothing new until it does.")
             else:
                 self._store.log.info("The share takes signs of life again; going on.")
-        self.crew.pause(is_paused=self._is_unsure)
+        self.crew.pause(is_paused=self._is_unsure or self._doubts.is_avoided())
 
     def _obey(self, request: Request, meant: set[int]) -> None:
         for slot in self.crew.slots:

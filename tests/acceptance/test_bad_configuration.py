@@ -30,7 +30,7 @@ _CONFIGS: list[tuple[bytes, type[Exception], str]] = [
        f"the queue has the format version {version}, this jobqueue knows version 1; use the version of jobqueue that")
       for version in ("2", "0", "x")],
     (b"[main]\nformatVersion = 1\ncolour = red\n", ConfigError,
-     "unknown setting colour under [main]; the settings are beat, keepJobsInRepository, maxAttempts, priority,"),
+     "unknown setting colour under [main]; the settings are beat, deadAfter, keepJobsInRepository, maxAttempts,"),
     (b"[main]\nformatVersion = 1\nbeat = 0\n", ConfigError,
      "beat under [main] is 0, but has to be a number of seconds above 0"),
     (b"[main]\nformatVersion = 1\nuseSymLinks = maybe\n", ConfigError,

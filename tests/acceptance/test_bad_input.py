@@ -160,7 +160,7 @@ _MISTAKES: list[tuple[str, Call, type[Exception], str]] = [
     ("a job beside the hierarchy", lambda w: _orphan(w).activate(), DependencyError,
      "the job 'noop' is no dependency of the root, however indirect, so it would never run; add it with addDependency"),
     ("an unknown option", lambda w: setattr(w.root().options, "tries", 3), OptionError,
-     "there is no option tries; the options are maxAttempts, priority, timeout"),
+     "there is no option tries; the options are maxAttempts, maxErrors, priority, timeout"),
     ("an option out of range", lambda w: setattr(w.root().options, "timeout", 0), OptionError,
      "option timeout is 0, but has to be a number of seconds above 0"),
     ("a priority below the root", lambda w: setattr(w.root().createJob().options, "priority", 1), OptionError,

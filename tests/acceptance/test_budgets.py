@@ -13,13 +13,16 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import jobqueue
 from jobqueue.layout import Entry
+from jobqueue.registry import Registration
+from jobqueue.store import Store
 from tests import support_strace
 from tests.acceptance.worker.driver import Queue, until
 from tests.support_strace import Call
@@ -30,7 +33,12 @@ JOB_CALLS = 18
 UNBLOCK_CALLS = 5
 POLL_CALLS = 5
 BEAT_CALLS = 6
+CALLS_FOR_EACH_OTHER = 3
 AFRESH_EVERY = 10
+# Of the worker that is traced.
+NAME = "m"
+# After so many beats a worker has done everything that it does at its beats.
+CYCLE = 12
 
 
 def show(text: str) -> None:
@@ -116,10 +124,10 @@ def fill_index(queue: Queue, folder: str, numbers: range) -> None:
 
 def idle_worker(queue_dir: Path, trace: Path, is_enough: Callable[[list[Call]], bool], *arguments: str) -> list[Call]:
     """The calls on the queue of a worker's supervisor, from a start to an end by SIGTERM."""
-    program = ("-m", "jobqueue.cli.runjobs", str(queue_dir), "--quiet", *arguments)
+    program = ("-m", "jobqueue.cli.runjobs", str(queue_dir), "--quiet", "--name", NAME, *arguments)
     process = subprocess.Popen(support_strace.command(trace, *program), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        (info,) = until(lambda: list(queue_dir.glob("workers/*/info.json")), "a worker")
+        (info,) = until(lambda: list(queue_dir.glob(f"workers/{NAME}-*/info.json")), "a worker")
         pid = json.loads(info.read_text())["pid"]
 
         def calls() -> list[Call]:
@@ -180,6 +188,50 @@ def test_a_beat_costs_the_same_whatever_the_number_of_slots(queue_dir: Path, tmp
     one = calls[at[3] : at[4]]
     show(listing(one))
     assert len(one) <= BEAT_CALLS, listing(one)
+
+
+@pytest.fixture
+def others(queue_dir: Path) -> Iterator[Callable[[str], None]]:
+    """Has another worker come by its name, and beat until the test is over."""
+    store, end, came = Store(str(queue_dir)), threading.Event(), list[Registration]()
+
+    def beat() -> None:
+        while not end.wait(0.02):
+            for other in came:
+                other.beat()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    yield lambda name: came.append(Registration(store, name, 1))
+    end.set()
+    thread.join()
+    for other in came:
+        assert other.leave()
+
+
+@pytest.mark.parametrize(
+    ("names", "limit"),
+    [(["a", "b"], BEAT_CALLS), (["x", "y", "z"], BEAT_CALLS + 3 * CALLS_FOR_EACH_OTHER)],
+    ids=["another is the sweeper", "it is the sweeper of three"],
+)
+def test_beats_beside_others_stay_within_the_budget(
+    queue_dir: Path, tmp_path: Path, others: Callable[[str], None], names: list[str], limit: int
+) -> None:
+    Queue(queue_dir).configure("beat = 0.2")
+    for name in names:
+        others(name)
+
+    def beats(calls: list[Call]) -> list[int]:
+        return [at for at, call in enumerate(calls) if call.name == "utimensat" and call.paths[0].endswith("/beat")]
+
+    calls = idle_worker(queue_dir, tmp_path / "trace", lambda seen: len(beats(seen)) > 3 * CYCLE, "--poll", "1000")
+    # In the first cycle it reads who the others are, and tries their locks once.
+    at = beats(calls)
+    cycle = calls[at[CYCLE] : at[3 * CYCLE]]
+    show(f"{len(cycle) / (2 * CYCLE):g} calls a beat:\n{listing(cycle)}")
+    looks = [call for call in cycle if call.name in ("open", "openat") and call.paths[0].endswith("/beat")]
+    assert looks
+    assert len(cycle) <= limit * 2 * CYCLE, listing(cycle)
 
 
 # --- looking -----------------------------------------------------------------------------------------------------

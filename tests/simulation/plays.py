@@ -115,8 +115,13 @@ class ByChance(Director):
     def _suspend(self, world: World) -> None:
         if victim := self._victim(world):
             seconds = self._chance.choice((0.1, 3.0, 20.0, 300.0))
-            world.note(f"{victim.name} is stopped for {seconds:g} s")
-            world.suspend(victim, seconds)
+            # A stopped process, or a worker that is frozen as a whole, with its slots.
+            worker = victim.name.partition(".")[0]
+            is_whole = self._chance.random() < 0.5
+            for actor in world.actors:
+                if actor is victim or (is_whole and actor.name.partition(".")[0] == worker):
+                    world.note(f"{actor.name} is stopped for {seconds:g} s")
+                    world.suspend(actor, seconds)
 
     def _outage(self, world: World) -> None:
         seconds = self._chance.choice((0.1, 3.0, 20.0, 180.0))

@@ -264,14 +264,13 @@ def start_worker(stage: World, host: ModelHost, name: str, slots: int) -> None:
                 stage.sleep(1.0)
         stage.note(f"ends with exit code {supervisor.run()}")
 
-    actor = stage.add(name, live, is_service=True)
-
     def end_slots() -> None:
-        """As the guard does."""
+        """What the guard does."""
         for slot in stage.actors:
             if slot.name.startswith(f"{name}."):
                 slot.end()
 
+    actor = stage.add(name, live, is_service=True)
     actor.on_end = end_slots
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 
 import jobqueue
+from jobqueue import control
 from jobqueue import queue as queue_module
 from jobqueue.config import config_text
 from jobqueue.job import Job
@@ -111,10 +112,24 @@ class Scene:
         lost = self.acknowledged - self.ledger.entries.keys() - self.ledger.deleted
         if lost:
             raise Violation(f"submitted, acknowledged and lost: {sorted(lost)}")
+        self._cancel_again()
         try:
             assert_sound(QUEUE, share=self.stage.truth())
         except AssertionError as error:
             raise Violation(f"at rest: {error}") from error
+
+    def _cancel_again(self) -> None:
+        """What people do where a cancelled job goes on to show a ready one.
+
+        CRASH: whoever gives back what ran of a cancelled job may die before he has cancelled that, too. Nobody takes it
+        up, and nobody else looks; `jobqueue cancel` can be repeated.
+        """
+        ended = {number for number, entry in self.ledger.entries.items() if entry.folder == "done"}
+        left = {place.job for place in self.ledger.places.values() if place.folder == "ready"} & ended
+        if left and any(event.call is None and " dies; " in str(event.answer) for event in self.stage.timeline):
+            store = Store(QUEUE, self.stage.truth(), log=self.stage.log)
+            for number in sorted(left):
+                control.cancel(store, number)
 
     def _is_over(self) -> bool:
         """Whether nobody has anything left to do."""

@@ -54,7 +54,7 @@ class ModelRoot:
 
     def end(self, node: int, *, ok: bool) -> None:
         """A job ends, and those that waited for it alone become ready."""
-        self.jobs[node].state = "finished" if ok else "failed"
+        self.jobs[node].state = "finished" if ok else "cancelled" if self.is_done else "failed"
         if not ok:
             return
         for job in self.jobs:

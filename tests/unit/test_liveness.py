@@ -242,3 +242,28 @@ def test_names_that_are_no_workers_are_ignored(bench: Bench, queue_dir: Path) ->
     for name in (".nfs0001", "old.alive", "._b"):
         (queue_dir / "workers" / name).mkdir()
     assert [bench.pass_one() for _ in range(60)] == [{}] * 60
+
+
+def test_a_file_with_the_name_of_a_worker_is_none_and_hides_no_death(bench: Bench, queue_dir: Path) -> None:
+    (queue_dir / "workers" / "a-file").touch()
+    bench.come("b")
+    for _ in range(4):
+        bench.pass_one("b")
+    # As long as it passed for the first of the workers, we were not the sweeper.
+    assert 24 <= bench.until_dead("b") <= 28
+
+
+def test_a_folder_that_cannot_be_looked_at_hides_no_death(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("b", "c"):
+        bench.come(name)
+    changed_at = bench.share.changed_at
+
+    def refuse(path: str) -> float | None:
+        if "/workers/b/" in path:
+            raise PermissionError(path)
+        return changed_at(path)
+
+    monkeypatch.setattr(bench.share, "changed_at", refuse)
+    for _ in range(4):
+        bench.pass_one("b", "c")
+    assert bench.until_dead("c", "b") == 24

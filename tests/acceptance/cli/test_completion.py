@@ -48,7 +48,7 @@ def offered(line: str) -> list[str]:
 def test_bash_completes_commands_options_and_jobs(cli: Cli, failed_job: str) -> None:
     cli.good("submit", "--", "true")
     assert offered("jobqueue re") == ["release", "retry"]
-    assert offered("jobqueue submit --max") == ["--max-attempts"]
+    assert offered("jobqueue submit --max") == ["--max-attempts", "--max-errors"]
     assert offered("jobqueue show ") == ["job1", "job2"]
     assert offered("jobqueue wait job1/job") == ["job1/job0", "job1/job1", "job1/job2", "job1/job3"]
     assert offered("jobqueue list --state ") == ["done", "held", "ready", "running", "stalled", "waiting"]

@@ -42,7 +42,8 @@ def test_show_of_a_waiting_job(cli: Cli, queue_dir: Path) -> None:
     assert re.fullmatch(rf"{TIME} by \S+@\S+", told.pop("submitted"))
     assert told == {
         "job": "job1", "label": "one", "state": "ready", "hierarchy": "ready: 1 ready", "priority": "3",
-        "type": "command", "cmd": "['echo', 'a b']", "env": "{'A': '1'}", "maxAttempts": "3", "timeout": "9.0",
+        "type": "command", "cmd": "['echo', 'a b']", "env": "{'A': '1'}", "maxAttempts": "3", "maxErrors": "1",
+        "timeout": "9.0",
         "progress": "0 %", "directory": f"{queue_dir}/job1",
     }  # fmt: skip
 
@@ -88,7 +89,7 @@ def test_the_json_of_show(cli: Cli, failed_job: str, queue_dir: Path, queue: Job
     assert told == {
         "job": "job1/job1", "label": "frame 2", "state": "failed", "type": "code",
         "parameters": {"text": "raise RuntimeError('no licence')", "label": "frame 2"},
-        "options": {"maxAttempts": 3, "timeout": None}, "submitted": job.submitTime,
+        "options": {"maxAttempts": 3, "maxErrors": 1, "timeout": None}, "submitted": job.submitTime,
         "submitter": reader_of(job).hierarchy().submitter, "attempt": 1, "worker": job.worker, "began": job.startTime,
         "ended": job.endTime, "progress": 0.0, "status": "", "error": "RuntimeError: no licence", "result": None,
         "outputs": [],

@@ -43,7 +43,7 @@ def test_the_json_of_workers(cli: Cli, hand: Hand) -> None:
     ours = describe_process()
     assert row == {
         "worker": hand.worker, "name": "hand", "host": ours["host"], "user": ours["user"], "pid": ours["pid"],
-        "slots": 1, "running": 0, "alive": True,
+        "slots": 1, "running": 0, "alive": True, "avoided_for": [],
     }  # fmt: skip
 
 

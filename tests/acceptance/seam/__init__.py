@@ -67,6 +67,9 @@ JobQueue.runNextAvailableJob
     test_a_process_that_calls_now_and_then_holds_nothing_in_between
   after a fork it registers anew; a second thread inside gets JobQueueError
     test_a_forked_child_registers_anew test_a_second_thread_inside_gets_an_error
+    test_a_child_that_is_forked_while_another_thread_runs_a_job_does_not_act_as_that_worker
+  a request to end a job is kept until the job has begun
+    test_a_request_that_is_read_between_the_claim_and_the_beginning_of_a_job_is_kept_for_it
 JobRoot, Job
   a hierarchy under construction
     test_a_root_is_made_with_its_queue_type_and_parameters test_a_job_is_made_with_its_root_type_and_parameters
