@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 RENDERER ?= embedded
+LAB_RUNS ?= 10
 
 BIN := .venv/bin
 PROTOCOL := jobqueue/tokens.py,jobqueue/share.py,jobqueue/hierarchy.py
@@ -19,7 +20,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test simulate faults sabotage bench lint format docs clean
+.PHONY: help setup demo test simulate faults sabotage lab bench lint format docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +48,12 @@ faults: .venv/dev ## death and errors at every call of every flow and of the rea
 
 sabotage: .venv/dev ## breaks the protocol on purpose, line by line; the tests have to notice (SABOTAGE_ARGS="NAME|--part N/M")
 	@$(BIN)/python -m tests.sabotage $(SABOTAGE_ARGS)
+
+lab: .venv/dev ## all kinds of shares in real guests: tests, faults, power cuts, recovery times (LAB_RUNS=10 of each)
+	JOBQUEUE_LAB_KIND=all $(BIN)/python -m pytest -m lab tests/lab
+	@for kind in nfs3 nfs4.2 smb; do $(BIN)/python -m tests.lab.torture --share $$kind --runs $(LAB_RUNS) || exit 1; done
+	@for kind in local nfs3 nfs4.2 smb; do $(BIN)/python -m tests.lab.power --share $$kind --cuts $(LAB_RUNS) || exit 1; done
+	@$(BIN)/python -m tests.lab.recovery
 
 bench: .venv/dev ## the bars: jobs and submissions a second, start-up, memory (BENCH_ARGS="--quick --json FILE")
 	@$(BIN)/python -m benchmarks.bars $(BENCH_ARGS)

@@ -20,7 +20,7 @@ class Locks(Enum):
 
 @dataclass(frozen=True)
 class Anomalies:
-    """How a model share misbehaves; as it is made, it does not.
+    """How a model share misbehaves; as it is made, it does not, but for what a host remembers of renamed directories.
 
     Attributes:
         stale_missing: chance that a name which was missing once still is to open, stat and rename, though it is there.
@@ -28,7 +28,14 @@ class Anomalies:
         stale_present: chance that open finds a file under the name that it was moved away from.
         blind_ticks: chance that a listing is the one that was remembered, where the directory was changed since in the
             same tick of the server's clock. Cured by ``utime`` of the directory in a later tick.
-        stale_attributes: chance that ``stat`` answers from memory.
+        stale_replaced: chance that open finds the file that was replaced by a rename, or is answered ESTALE (SMB:
+            EINVAL).
+        stale_directories: chance that a path leads to the directory that lay there when it was first looked up, though
+            it was renamed since.
+        stale_removed: chance that a path through a directory that was removed is ESTALE once, not ENOENT.
+        stale_attributes: chance that ``stat`` answers from memory, also of a file that was removed.
+        lingering: chance that a name stays listed for a second after its file was unlinked, as long as some host has it
+            open at any rate, though nobody can open it any more (SMB).
         silly_rename: an unlinked file that its host holds open stays as ``.nfs...`` and keeps its directory.
         lost_answers: chance that rename, unlink, rmdir or mkdir is executed and told ENOENT or EEXIST.
         errors: chance of EIO, ESTALE, ETIMEDOUT, EBUSY or EACCES; the call is executed all the same, or is not.
@@ -41,7 +48,11 @@ class Anomalies:
     stale_missing: float = 0.0
     stale_present: float = 0.0
     blind_ticks: float = 0.0
+    stale_replaced: float = 0.0
+    stale_directories: float = 1.0
+    stale_removed: float = 0.0
     stale_attributes: float = 0.0
+    lingering: float = 0.0
     silly_rename: bool = False
     lost_answers: float = 0.0
     errors: float = 0.0

@@ -165,7 +165,7 @@ class ModelCalls(ModelProcess):
         def do() -> None:
             directory, name, _ = self.host.place(path)
             self.host.check_source(directory, name, path)
-            if not self.host.let_go(directory, name, path):
+            if not self.host.let_go(directory, name, path) and not self.host.doom(directory, name, path):
                 self.server.unlink(directory, name, path)
             self.host.changed(directory)
 
@@ -189,7 +189,7 @@ class ModelCalls(ModelProcess):
         self._call(ModelCall("utime", path), do)
 
     def stat(self, path: str, *, follow_symlinks: bool = True) -> _Stat:  # noqa: ARG002  nobody follows one
-        return self._call(ModelCall("stat", path), lambda: self._stat(self.host.look_up(path), is_fresh=False))
+        return self._call(ModelCall("stat", path), lambda: self._stat(self.host.remembered(path), is_fresh=False))
 
     def chdir(self, path: str) -> None:
         """Goes nowhere: the process is the test's, too."""
@@ -211,6 +211,7 @@ class ModelCalls(ModelProcess):
             if makes:
                 directory, name, _ = self.host.place(path)
                 node = directory.entries.get(name) or self.server.make_file(directory, name, path)
+                self.host.check_doom(node, path)
                 self.host.changed(directory)
                 self.host.remember(directory, name)
             else:
@@ -219,6 +220,7 @@ class ModelCalls(ModelProcess):
                 refuse(errno.EISDIR, path)
             if isinstance(node, File):
                 self.host.open[node] += 1
+                node.holders += 1
             self._next_fd += 1
             self._fds[self._next_fd] = _Open(node, path)
             return self._next_fd

@@ -11,6 +11,8 @@ from jobqueue.testing.anomalies import Anomalies, Locks
 from jobqueue.testing.server import Directory, File, ModelServer, refuse
 
 _LEASE_S = 90.0
+# So long an SMB client may put off closing a file that its program has closed. Source: mount.cifs(8), closetimeo.
+_CLOSES_AFTER_S = 1.0
 
 
 class ModelHost:
@@ -47,6 +49,7 @@ class ModelHost:
         self._known: dict[tuple[Directory, str], File] = {}
         self._listings: dict[Directory, tuple[int, list[str]]] = {}
         self._attributes: dict[File | Directory, tuple[int, int]] = {}
+        self._stated: dict[str, File | Directory] = {}
         # Names that a host gave to files that were unlinked while it held them open.
         self._silly: dict[File, tuple[Directory, str, str]] = {}
         self._silly_names = 0
@@ -56,8 +59,13 @@ class ModelHost:
     def directory(self, path: str) -> Directory:
         """The directory of a path; a host keeps what it has once looked up, wherever that was moved since."""
         found = self._directories.get(path)
-        if found is not None and not found.is_gone:
-            return found
+        if found is not None:
+            if not found.is_gone and (not found.is_moved or self._happens(self.anomalies.stale_directories)):
+                return found
+            # Whatever comes of it, the host has learnt that it is gone.
+            del self._directories[path]
+            if found.is_gone and self._happens(self.anomalies.stale_removed):
+                refuse(errno.ESTALE, path)
         parent, _, name = path.rpartition("/")
         above = self.directory(parent)
         node = above.entries.get(name)
@@ -68,6 +76,10 @@ class ModelHost:
             refuse(errno.ENOTDIR, path)
         self._directories[path] = node
         return node
+
+    def _happens(self, odds: float) -> bool:
+        """Whether something happens that has a chance; what is certain leaves the generator alone."""
+        return odds > 0.0 and (odds >= 1.0 or self.chance.random() < odds)
 
     def place(self, path: str) -> tuple[Directory, str, str]:
         """The directory that a path leads to, the name in it, and the path."""
@@ -86,17 +98,37 @@ class ModelHost:
             self._known.pop(key, None)
             self._missing.setdefault(directory, set()).add(name)
             refuse(errno.ENOENT, path)
+        self.check_doom(node, path)
         if self._is_hidden(directory, name):
             refuse(errno.ENOENT, path)
-        if self.anomalies.stale_present and isinstance(node, File):
+        if isinstance(node, File) and (self.anomalies.stale_present or self.anomalies.stale_replaced):
+            known = self._known.setdefault(key, node)
+            if known is not node and self._happens(self.anomalies.stale_replaced):
+                if self.chance.choice((False, True)):
+                    # The client asks for the file that it remembers, and the server has it no more.
+                    refuse(errno.ESTALE if self.is_remote else errno.EINVAL, path)
+                return known
             self._known[key] = node
+        return node
+
+    def remembered(self, path: str) -> File | Directory:
+        """What stat finds: what open does, or out of memory a file that was removed."""
+        try:
+            node = self._stated[path] = self.look_up(path)
+        except FileNotFoundError:
+            if path in self._stated and self._happens(self.anomalies.stale_attributes):
+                return self._stated[path]
+            self._stated.pop(path, None)
+            raise
         return node
 
     def check_source(self, directory: Directory, name: str, path: str) -> None:
         """What a rename finds under its source's name."""
         if name not in directory.entries:
             self._missing.setdefault(directory, set()).add(name)
-        elif self._is_hidden(directory, name):
+            return
+        self.check_doom(directory.entries[name], path)
+        if self._is_hidden(directory, name):
             refuse(errno.ENOENT, path)
 
     def _is_hidden(self, directory: Directory, name: str) -> bool:
@@ -108,6 +140,12 @@ class ModelHost:
             return True
         missing.discard(name)
         return False
+
+    @staticmethod
+    def check_doom(node: File | Directory, path: str) -> None:
+        """Nobody can open what was unlinked, and is listed only until nobody has it open any more."""
+        if isinstance(node, File) and node.doomed_at is not None:
+            refuse(errno.ENOENT, path)
 
     def _is_reachable(self, file: File) -> bool:
         """Whether the server still has a file that a host remembers by another name."""
@@ -124,6 +162,9 @@ class ModelHost:
         """This host has made a name itself."""
         if missing := self._missing.get(directory):
             missing.discard(name)
+        node = directory.entries.get(name)
+        if self.anomalies.stale_replaced and isinstance(node, File):
+            self._known[directory, name] = node
 
     def changed(self, directory: Directory) -> None:
         """This host has changed a directory itself, so it asks for the names again."""
@@ -188,12 +229,35 @@ class ModelHost:
         """One file descriptor less."""
         self.flush(file)
         self.open[file] -= 1
+        file.holders -= 1
         if self.open[file] <= 0:
             del self.open[file]
             if silly := self._silly.pop(file, None):
                 directory, name, path = silly
                 if directory.entries.get(name) is file:
                     self.server.unlink(directory, name, path)
+        if file.doomed_at is not None and not file.holders:
+            self._remove(file)
+
+    def doom(self, directory: Directory, name: str, path: str) -> bool:
+        """Has a file that is to be unlinked stay listed until nobody has it open; whether it does.
+
+        SMB: a host closes a file some time after its program has, unless it wants to remove it itself.
+        """
+        file = directory.entries.get(name)
+        odds = self.anomalies.lingering
+        if not isinstance(file, File) or not odds or not (file.holders or self._happens(odds)):
+            return False
+        file.doomed_at = directory, name, path
+        if not file.holders:
+            self.server.later(_CLOSES_AFTER_S, lambda: self._remove(file))
+        return True
+
+    def _remove(self, file: File) -> None:
+        assert file.doomed_at is not None
+        directory, name, path = file.doomed_at
+        if directory.entries.get(name) is file:
+            self.server.unlink(directory, name, path)
 
     def let_go(self, directory: Directory, name: str, path: str) -> bool:
         """Gives a file that is to be unlinked a silly name if this host holds it open; whether it did."""
@@ -242,6 +306,8 @@ class ModelHost:
         Its processes have to be ended first (`ModelCalls.die`), or their ends would send what they had written.
         """
         self._dirty.clear()
+        for file, count in self.open.items():
+            file.holders -= count
         self.open.clear()
 
         def expire() -> None:

@@ -27,26 +27,31 @@ class File:
         content: what it holds.
         lasting: how many bytes of that outlast a power cut.
         tick: when it was changed last, in ticks of the server's clock.
+        holders: by how many file descriptors hosts have it open.
+        doomed_at: it was unlinked there, and stays listed until nobody has it open: directory, name and path.
     """
 
-    __slots__ = ("content", "lasting", "tick")
+    __slots__ = ("content", "doomed_at", "holders", "lasting", "tick")
 
     def __init__(self, tick: int) -> None:
         self.content = b""
         self.lasting = 0
         self.tick = tick
+        self.holders = 0
+        self.doomed_at: tuple[Directory, str, str] | None = None
 
 
 class Directory:
-    """A directory; ``is_gone`` once it was removed, for those that still hold it."""
+    """A directory; ``is_gone`` once it was removed, for those that still hold it, ``is_moved`` once it was renamed."""
 
-    __slots__ = ("entries", "is_gone", "mode", "tick")
+    __slots__ = ("entries", "is_gone", "is_moved", "mode", "tick")
 
     def __init__(self, tick: int, mode: int = 0o755) -> None:
         self.entries: dict[str, File | Directory] = {}
         self.tick = tick
         self.mode = mode
         self.is_gone = False
+        self.is_moved = False
 
 
 class Change(NamedTuple):
@@ -185,6 +190,8 @@ class ModelServer:
             refuse(errno.ENOTDIR, goal)
         del here.entries[name]
         there.entries[new] = node
+        if isinstance(node, Directory):
+            node.is_moved = True
         here.tick = there.tick = self.tick
         if not self._is_served:
             self._changes.append(_Entry(node, (here, name), (there, new)))

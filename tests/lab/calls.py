@@ -115,10 +115,10 @@ class Caller:
     # --- looking
 
     def _do_list(self, base: str, path: str) -> list[str]:
-        return _plain_names(self._share.names(f"{base}/{path}"))
+        return _plain_names(self._share.names(_join(base, path)))
 
     def _do_afresh(self, base: str, path: str) -> list[str]:
-        return _plain_names(self._share.names_afresh(f"{base}/{path}"))
+        return _plain_names(self._share.names_afresh(_join(base, path)))
 
     def _do_is_dir(self, base: str, path: str) -> bool:
         return self._share.is_dir(f"{base}/{path}")
@@ -225,12 +225,16 @@ def _rounded(seconds: float) -> float:
     return round(seconds, 5)
 
 
+def _join(base: str, path: str) -> str:
+    return base if path == "." else f"{base}/{path}"
+
+
 def _plain_names(names: list[str]) -> list[str]:
     """Sorted; what the client calls a file that was removed while open is nobody's business but that it is there."""
-    return sorted(map(_plain_name, names))
+    return sorted(map(plain_name, names))
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     return _GONE.sub(r"\1", _SILLY.sub(".removed-while-open", name))
 
 
@@ -238,6 +242,6 @@ def truth_of(directory: Path) -> dict[str, Any]:
     """What the server has below a directory."""
     found: dict[str, Any] = {}
     for path in sorted(directory.rglob("*")):
-        name = _plain_name(str(path.relative_to(directory)))
+        name = plain_name(str(path.relative_to(directory)))
         found[name] = None if path.is_dir() else [path.read_text(), _rounded(path.stat().st_mtime_ns / 1e9)]
     return found

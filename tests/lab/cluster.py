@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from jobqueue.identity import started_ticks
-from jobqueue.layout import Entry
+from jobqueue.layout import FALSE_DEATH, Entry, is_worker_name
+from tests.lab.frames import Frames
 from tests.lab.guest import PROJECT
 from tests.lab.hierarchy import PROBE, problems, read_log
 from tests.lab.hosts import fault, host_names
@@ -28,8 +29,8 @@ from tests.lab.schedule import LASTS_S, Fault, clock_offsets, make_schedule
 _SLOTS = 2
 _POLL_S = 0.05
 _LEAVE_S = 60.0
-# A beat so short that deaths are found while a run lasts.
-_BEAT_S = 1.0
+# So short that deaths are found while a run lasts: after 2 s by the lock, after 12 s without.
+_SETTINGS = "[main]\nbeat = 0.5\ndeadAfter = 12.0\n"
 
 
 class Workers:
@@ -46,13 +47,23 @@ class Workers:
         self._environment = {host: _off_clock(seconds) for host, seconds in clocks.items()}
         self._logs, self._name = Path(os.environ["LAB_OUT"]), os.path.basename(queue_dir)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._killed: list[subprocess.Popen[bytes]] = []
+        self._began_at: dict[str, int] = {}
         for host in clocks:
             self.start(host)
 
     def start(self, host: str) -> None:
-        with (self._logs / f"{self._name}-{host}.log").open("ab") as log:
+        with self._log(host).open("ab") as log:
+            self._began_at[host] = log.tell()
             command = ["onhost", host, "env", *self._environment[host], *self._command]
             self._processes[host] = subprocess.Popen(command, stderr=log, stdout=log)
+
+    def _log(self, host: str) -> Path:
+        return self._logs / f"{self._name}-{host}.log"
+
+    def has_come(self, host: str) -> bool:
+        """Whether the host's worker, as it was started last, is there: before that SIGTERM ends it at once."""
+        return b"has come to" in self._log(host).read_bytes()[self._began_at[host] :]
 
     def wait(self, timeout_s: float) -> list[str]:
         """Waits for all; the hosts whose worker has not ended in time, or not well."""
@@ -76,8 +87,9 @@ class Workers:
                 os.kill(pid, number)
 
     def kill_supervisor(self, host: str) -> None:
+        # Not waited for: it ends when the server answers what it has asked, and that may be down.
         self._processes[host].kill()
-        self._processes[host].wait()
+        self._killed.append(self._processes[host])
 
     def kill_slot(self, host: str) -> None:
         """Kills one slot process, if there is one just now."""
@@ -164,8 +176,8 @@ def _descendants(pid: int) -> list[int]:
     return [*(below for child in found for below in _descendants(child)), *found]
 
 
-def _make_queue(name: str) -> Path:
-    """Makes the queue, on a host; where it is for the server."""
+def make_queue(name: str, *, settings: str = _SETTINGS) -> Path:
+    """Makes a queue, on a host; where it is for the server. ``settings`` begins queue.cfg."""
     os.umask(0o022)
     queue_dir = f"{os.environ['LAB_SHARE']}/{name}"
     create = [sys.executable, "-m", "jobqueue", "create", queue_dir]
@@ -173,19 +185,30 @@ def _make_queue(name: str) -> Path:
     here = Path(os.environ["LAB_EXPORT"]) / name
     (here / "procs" / "probe.py").write_text(PROBE)
     config = here / "queue.cfg"
-    config.write_text(config.read_text().replace("[main]\n", f"[main]\nbeat = {_BEAT_S}\n"))
+    config.write_text(config.read_text().replace("[main]\n", settings))
+    (here.parent / f"{name}-frames").mkdir()
     return here
 
 
 def _submit(given: argparse.Namespace, location: str, log: Path) -> None:
     """Submits the hierarchy, on a host."""
     log.touch()
-    words = [location, str(log), str(given.jobs), str(given.seed), str(given.seconds)]
+    words = [location, str(log), str(given.jobs), str(given.seed), str(given.seconds), f"{location}-frames"]
     subprocess.run(["onhost", host_names()[0], sys.executable, "-m", "tests.lab.hierarchy", *words], check=True)
 
 
 def _have_come(queue_dir: Path, number: int) -> bool:
     return len(list((queue_dir / "workers").glob("*/info.json"))) == number
+
+
+def _is_settled(queue_dir: Path, workers: Workers, hosts: list[str]) -> bool:
+    """Whether the job is done, all workers are there, and nothing is left of those that were killed or cut off."""
+    names = os.listdir(queue_dir / "workers")
+    return (
+        _is_done(queue_dir)
+        and sum(is_worker_name(name) for name in names) == len(hosts)
+        and all(map(workers.has_come, hosts))
+    )
 
 
 def _is_done(queue_dir: Path) -> bool:
@@ -196,7 +219,7 @@ def _is_done(queue_dir: Path) -> bool:
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """Runs it all; what was found."""
     name = given.file.stem
-    queue_dir = _make_queue(name)
+    queue_dir = make_queue(name)
     location, log = f"{os.environ['LAB_SHARE']}/{name}", Path(f"/run/lab/executions-{name}")
     hosts = host_names()
     schedule = make_schedule(given.seed, hosts, given.kinds, given.faults)
@@ -210,12 +233,16 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     else:
         _submit(given, location, log)
         workers = Workers(location, clocks, "--poll", "0.5", "--verbose")
-    faults = Faults(schedule, workers)
-    while (faults.go_on() or not _is_done(queue_dir)) and time.monotonic() - started < given.limit:
+    faults, frames = Faults(schedule, workers), Frames(queue_dir.with_name(f"{name}-frames"))
+    is_over = False
+    while not is_over and time.monotonic() - started < given.limit:
         time.sleep(_POLL_S)
-    bad = workers.leave()
+        frames.look()
+        is_over = not faults.go_on() and _is_settled(queue_dir, workers, hosts)
+    bad = [] if is_over else [f"not settled in time: {sorted(os.listdir(queue_dir / 'workers'))}"]
+    bad += workers.leave()
     took_s = time.monotonic() - started
-    bad += problems(queue_dir, log, is_quiet=not schedule)
+    bad += problems(queue_dir, log, is_quiet=not schedule, frames=frames)
     if bad:
         shutil.copytree(queue_dir, Path(os.environ["LAB_OUT"]) / name, dirs_exist_ok=True)
         shutil.copy(log, os.environ["LAB_OUT"])
@@ -228,6 +255,8 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
         "executions": sum(one.word == "start" for one in said),
         "hosts": sorted({one.host for one in said}),
         "took_s": round(took_s, 1),
+        "left": frames.left(),
+        "false_deaths": len(list((queue_dir / "workers").glob(f"*{FALSE_DEATH}"))),
         "clocks": clocks,
         "faults": [str(one) for one in schedule],
     }

@@ -9,18 +9,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.guest import PACKAGES, GuestSettings, missing_programs, python_command, run_guest
+from tests.lab.guest import (
+    PACKAGES,
+    GuestSettings,
+    day,
+    is_short,
+    missing_programs,
+    python_command,
+    run_guest,
+)
 
 # What can be done in a guest; each part leaves PART.json. ``{out}`` is the directory for that.
 _PARTS = {
     "scripts": python_command("tests.lab.play", "{out}/scripts.json"),
-    "hierarchy": python_command("tests.lab.cluster", "{out}/hierarchy.json", "--seed", "1"),
+    "hierarchy": python_command(
+        *("tests.lab.cluster", "{out}/hierarchy.json", "--seed", "1", "--jobs", "60" if is_short() else "200")
+    ),
     "prompt": python_command(
         *("tests.lab.cluster", "{out}/prompt.json", "--seed", "2", "--jobs", "20", "--workers-first", "--limit", "60")
     ),
     "faults": python_command(
-        *("tests.lab.cluster", "{out}/faults.json", "--seed", "1", "--jobs", "60", "--seconds", "0.5"),
-        *("--faults", "6", "--kinds", "cut,slow,server,lost,stop,slot"),
+        # Every day another schedule; what the seed was stands in the test's message.
+        *("tests.lab.cluster", "{out}/faults.json", "--seed", str(day()), "--jobs", "40", "--seconds", "0.5"),
+        *("--faults", "6", "--kinds", "cut,slow,server,lost,stop,slot,kill"),
     ),
 }
 

@@ -21,6 +21,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHARES = ("nfs3", "nfs4.2", "smb")
+# In CI one kind a day is tried; "nfs3", "nfs3,smb" or "all" here says otherwise.
+KIND_VARIABLE = "JOBQUEUE_LAB_KIND"
 # Debian's packages, for the message and for CI.
 PACKAGES = "user-mode-linux nfs-kernel-server nfs-common rpcbind iproute2 util-linux kmod samba cifs-utils e2fsprogs"
 NOT_UP, NO_END, POWER_CUT = 125, 124, 137
@@ -62,6 +64,26 @@ class GuestSettings:
     timeout_s: float = 300.0
     power_cut_s: float | None = None
     power_cut_from: str = _READY
+
+
+def kinds_to_try() -> tuple[str, ...]:
+    """The kinds of shares that the tests boot a guest for: all, but in CI the one whose day it is."""
+    asked = os.environ.get(KIND_VARIABLE)
+    if asked and asked != "all":
+        if unknown := sorted(set(asked.split(",")) - set(SHARES)):
+            raise ValueError(f"{KIND_VARIABLE} names {unknown[0]}; the kinds are {', '.join(SHARES)}, or all")
+        return tuple(asked.split(","))
+    return SHARES if asked or not os.environ.get("CI") else (SHARES[day() % len(SHARES)],)
+
+
+def is_short() -> bool:
+    """Whether the tests have little time, as in CI."""
+    return len(kinds_to_try()) < len(SHARES)
+
+
+def day() -> int:
+    """A number that is another one tomorrow."""
+    return int(time.time() // 86400)
 
 
 def missing_programs(share: str) -> list[str]:

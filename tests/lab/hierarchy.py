@@ -16,6 +16,7 @@ from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.job import Job
 from jobqueue.layout import ClosedToken, QueueLayout
 from jobqueue.share import Share
+from tests.lab.frames import Frames
 from tests.soundness import assert_sound
 
 PROBE = '''
@@ -28,23 +29,38 @@ from jobqueue import JobProc
 class probe(JobProc):
     """Says that it runs, takes its time, and says that it has run."""
 
-    def __init__(self, node, log, seconds=0.0):
+    def __init__(self, node, log, seconds=0.0, frame=""):
         super().__init__(str(node))
-        self.node, self.log, self.seconds = node, log, seconds
+        self.node, self.log, self.seconds, self.frame = node, log, seconds, frame
 
     def run(self):
         self.say("start")
-        time.sleep(self.seconds)
+        if self.frame:
+            self.write(self.output(self.frame))
+        else:
+            time.sleep(self.seconds)
         self.say("end")
 
+    def write(self, path):
+        with open(path, "w") as file:
+            file.write(f"{self.attempt()} {os.uname().nodename}\\n")
+            for _ in range(4):
+                file.write("half of it\\n" * 300)
+                file.flush()
+                time.sleep(self.seconds / 4)
+            file.write("whole\\n")
+
+    def attempt(self):
+        return os.path.basename(self.runningDir).removeprefix(".attempt")
+
     def say(self, word):
-        attempt = os.path.basename(self.runningDir).removeprefix(".attempt")
-        line = f"{word} {self.node} {attempt} {time.monotonic_ns()} {os.uname().nodename}\\n"
+        line = f"{word} {self.node} {self.attempt()} {time.monotonic_ns()} {os.uname().nodename}\\n"
         fd = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         os.write(fd, line.encode())
         os.close(fd)
 '''
 _MAX_DEPTH = 8
+_FRAME_EVERY = 3
 
 
 class Said(NamedTuple):
@@ -57,7 +73,7 @@ class Said(NamedTuple):
     host: str
 
 
-def submit(queue_dir: str, log: str, jobs: int, seed: int, *, seconds: float = 0.0) -> int:
+def submit(queue_dir: str, log: str, jobs: int, seed: int, *, seconds: float = 0.0, frames: str = "") -> int:
     """Submits a hierarchy of some shape.
 
     Args:
@@ -66,6 +82,7 @@ def submit(queue_dir: str, log: str, jobs: int, seed: int, *, seconds: float = 0
         jobs: how many, 2 or more.
         seed: of the shape.
         seconds: that a job takes at most.
+        frames: the directory in which every third job publishes a file; empty: none does.
 
     Returns:
         The top-level job's number.
@@ -75,7 +92,8 @@ def submit(queue_dir: str, log: str, jobs: int, seed: int, *, seconds: float = 0
     made: list[tuple[Job, int]] = [(root, 0)]
     for name in range(1, jobs):
         parent, depth = chance.choice([one for one in made[-20:] if one[1] < _MAX_DEPTH] or made[:1])
-        child = parent.createJob("probe", node=name, log=log, seconds=chance.uniform(0, seconds))
+        frame = f"{frames}/{frame_name(name)}" if frames and name % _FRAME_EVERY == 0 else ""
+        child = parent.createJob("probe", node=name, log=log, seconds=chance.uniform(0, seconds), frame=frame)
         made.append((child, depth + 1))
     # From a job to a later one: no cycle can come of that.
     for _ in range(jobs // 5):
@@ -83,6 +101,11 @@ def submit(queue_dir: str, log: str, jobs: int, seed: int, *, seconds: float = 0
         made[first][0].addDependency(made[second][0])
     root.activate()
     return 1
+
+
+def frame_name(name: int) -> str:
+    """The final name of the file that a job publishes."""
+    return f"frame{name:04d}.txt"
 
 
 def read_log(path: Path) -> list[Said]:
@@ -93,13 +116,14 @@ def read_log(path: Path) -> list[Said]:
     return found
 
 
-def problems(queue_dir: Path, log: Path, *, is_quiet: bool) -> list[str]:
+def problems(queue_dir: Path, log: Path, *, is_quiet: bool, frames: Frames | None = None) -> list[str]:
     """What is wrong with a queue in which job 1 should have come to its end.
 
     Args:
         queue_dir: the queue, as the server sees it.
         log: what the jobs have said.
         is_quiet: there was no fault, so that no job has run twice.
+        frames: what the jobs have published.
     """
     try:
         folders = assert_sound(queue_dir)[1]
@@ -115,6 +139,9 @@ def problems(queue_dir: Path, log: Path, *, is_quiet: bool) -> list[str]:
     said = read_log(log)
     found += _wrong_attempts(nodes, tokens, names, said)
     found += [] if found else _wrong_order(nodes, tokens, names, said)
+    if frames is not None:
+        names_of = {node.node: Path(frame).name for node in nodes if (frame := node.params.get("frame"))}
+        found += frames.problems({name: tokens[node].attempt for node, name in names_of.items()})
     if is_quiet:
         starts = Counter(one.name for one in said if one.word == "start")
         found += [f"job {name} was executed {times} times" for name, times in starts.items() if times != 1]
@@ -158,8 +185,8 @@ def _wrong_order(
 
 
 def main() -> int:
-    queue_dir, log, jobs, seed, seconds = sys.argv[1:]
-    submit(queue_dir, log, int(jobs), int(seed), seconds=float(seconds))
+    queue_dir, log, jobs, seed, seconds, frames = sys.argv[1:]
+    submit(queue_dir, log, int(jobs), int(seed), seconds=float(seconds), frames=frames)
     return 0
 
 

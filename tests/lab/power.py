@@ -7,32 +7,54 @@ goes, and the hosts' with it. The same module is the program in the guest (`work
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jobqueue
-from jobqueue.layout import INDEX_FOLDERS, Entry, QueueLayout
+from jobqueue.hierarchy import Hierarchy
+from jobqueue.layout import INDEX_FOLDERS, ClosedToken, Entry, QueueLayout
+from jobqueue.share import Share
+from tests.lab.frames import Frames
 from tests.lab.guest import POWER_CUT, SHARES, GuestSettings, python_command, run_guest
+from tests.lab.hierarchy import PROBE, frame_name
 from tests.soundness import assert_sound
 
 # What is cut is submitting and running, not the start of the programs: the clock starts at the first acknowledgement.
 _EARLIEST_S, _LATEST_S = 0.2, 6.0
-_JOBS = 5
+_JOBS = 4
+_MOST_RUNNABLE = 3
 _MOUNT = "/mnt/share/queue"
+_FRAMES = "/mnt/share/frames"
+# What runs says so here, which is no share; nobody asks for it.
+_LOG = "/run/lab/executions"
+# So short that the worker which was cut is found dead soon.
+_SETTINGS = "[main]\nbeat = 0.2\ndeadAfter = 3.0\n"
+_FINISH_S = 240.0
 
 
 class Cut(NamedTuple):
-    """One power cut: when, after the first acknowledgement, what was acknowledged, and what was wrong afterwards."""
+    """One power cut.
+
+    Attributes:
+        seed: of the moment.
+        after_s: when, after the first acknowledgement.
+        acknowledged: the jobs that were, before it.
+        repaired: what `check --repair` found, and mended.
+        problems: what was wrong afterwards.
+    """
 
     seed: int
     after_s: float
     acknowledged: list[int]
+    repaired: list[str]
     problems: list[str]
 
 
@@ -41,33 +63,87 @@ class Cut(NamedTuple):
 
 def work() -> None:
     """Submits without end while a worker runs what is there; says which number was acknowledged."""
+    os.umask(0o022)
     jobqueue.createJobQueue(_MOUNT)
+    Path(_MOUNT, "procs", "probe.py").write_text(PROBE)
+    config = Path(_MOUNT, "queue.cfg")
+    config.write_text(config.read_text().replace("[main]\n", _SETTINGS))
+    os.mkdir(_FRAMES)
+    # What was there before is not what is tried.
+    os.sync()
     worker = [sys.executable, "-m", "jobqueue.cli.runjobs", _MOUNT, "--slots", "1", "--poll", "0.1", "--quiet"]
     subprocess.Popen(worker)
     queue = jobqueue.JobQueue(_MOUNT)
-    while True:
-        root = queue.createJobRoot("command", cmd="true")
-        for _ in range(_JOBS - 1):
-            root.createJob("command", cmd="true")
+    runnable = QueueLayout(_MOUNT).index_folder("runnable")
+    for first in itertools.count(step=_JOBS):
+        root = queue.createJobRoot("probe", **_params(first))
+        for name in range(first + 1, first + _JOBS):
+            root.createJob("probe", **_params(name))
         handle = root.activate()
         print(f"acknowledged {handle.number}", flush=True)
+        # What runs is to be cut, too, and not only what is submitted.
+        while len(os.listdir(runnable)) > _MOST_RUNNABLE:
+            time.sleep(0.01)
+
+
+def _params(name: int) -> dict[str, Any]:
+    frame = f"{_FRAMES}/{frame_name(name)}" if name % 2 else ""
+    return {"node": name, "log": _LOG, "frame": frame}
 
 
 def check(queue_dir: str, acknowledged: list[int]) -> None:
-    """Says what is wrong with what is left."""
+    """Repairs what is left, has a worker finish it, and says what is wrong."""
+    frames = Frames(Path(_FRAMES))
+    frames.look()
+    problems = [
+        f"job {number} was acknowledged and is lost" for number in acknowledged if number not in _jobs(queue_dir)
+    ]
+    repaired = _repair(queue_dir)
+    if _repair(queue_dir):
+        problems.append("repairing again found something again")
+    worker = [sys.executable, "-m", "jobqueue.cli.runjobs", queue_dir, "--slots", "2", "--poll", "0.2"]
+    try:
+        subprocess.run([*worker, "--exit-when-empty"], check=True, timeout=_FINISH_S)
+        folders = assert_sound(queue_dir, records=False)
+    except (AssertionError, subprocess.SubprocessError) as error:
+        problems.append(f"unsound: {error}")
+    else:
+        problems += [f"job {job} has {names}" for job, names in folders.items() if set(names) != {"finished"}]
+        problems += frames.problems(_winners(queue_dir, sorted(folders)))
+    Path(os.environ["LAB_OUT"], "found.json").write_text(json.dumps([repaired, problems]))
+
+
+def _jobs(queue_dir: str) -> set[int]:
     layout = QueueLayout(queue_dir)
-    there = {
+    return {
         entry.number
         for folder in INDEX_FOLDERS
         for name in os.listdir(layout.index_folder(folder))
         if (entry := Entry.parse(folder, name))
     }
-    problems = [f"job {number} was acknowledged and is lost" for number in acknowledged if number not in there]
-    try:
-        assert_sound(queue_dir, at_rest=False, records=False)
-    except AssertionError as error:
-        problems.append(f"unsound: {error}")
-    print(json.dumps(problems), flush=True)
+
+
+def _repair(queue_dir: str) -> list[str]:
+    """Repairs; the kinds of what was wrong.
+
+    Raises:
+        subprocess.SubprocessError: something still is.
+    """
+    command = [sys.executable, "-m", "jobqueue", "check", "--repair", "--json", "--queue", queue_dir]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return [str(finding["kind"]) for finding in json.loads(done.stdout) if not finding["note"]]
+
+
+def _winners(queue_dir: str, numbers: list[int]) -> dict[str, int]:
+    """For each published file the attempt whose result counts."""
+    found = {}
+    for number in numbers:
+        job = QueueLayout(queue_dir).job(number)
+        tokens = {token.node: token for name in os.listdir(job.finished) if (token := ClosedToken.parse(name))}
+        for node in Hierarchy(Share(), job.hierarchy).nodes():
+            if node.params["frame"]:
+                found[os.path.basename(node.params["frame"])] = tokens[node.node].attempt
+    return found
 
 
 # --- on this machine
@@ -96,27 +172,39 @@ def cut_once(share: str, seed: int, directory: Path) -> Cut:
 
     on_host = [] if share == "local" else ["onhost", "host1"]
     settings = GuestSettings(
-        share=share, hosts=1, disk=disk, timeout_s=200, power_cut_s=after_s, power_cut_from="acknowledged"
+        share=share,
+        hosts=1,
+        disk=disk,
+        disk_size="128M",
+        timeout_s=200,
+        power_cut_s=after_s,
+        power_cut_from="acknowledged",
     )
     status = run_guest(settings, [*on_host, *python_command("tests.lab.power", "work")], hear)
     problems = [] if status == POWER_CUT else [f"the guest ended with {status} before the cut: {others[-3:]}"]
+    repaired: list[str] = []
     if not problems:
-        problems = _check_again(disk, acknowledged)
+        # Whatever the disk is like after the cut, it is kept for whoever wants to know what went wrong.
+        subprocess.run(["cp", "--sparse=always", str(disk), str(disk.with_suffix(".cut"))], check=True)
+        repaired, problems = _check_again(disk, acknowledged)
+    disk.unlink()
     if not problems:
-        disk.unlink()
-    return Cut(seed, round(after_s, 2), acknowledged, problems)
+        disk.with_suffix(".cut").unlink(missing_ok=True)
+    return Cut(seed, round(after_s, 2), acknowledged, repaired, problems)
 
 
-def _check_again(disk: Path, acknowledged: list[int]) -> list[str]:
+def _check_again(disk: Path, acknowledged: list[int]) -> tuple[list[str], list[str]]:
     """What a guest finds that has only the disk: whatever the server was, it is a local one now."""
     lines: list[str] = []
-    settings = GuestSettings(share="local", hosts=0, disk=disk, timeout_s=200)
+    out = disk.with_suffix(".out")
+    settings = GuestSettings(share="local", hosts=0, disk=disk, out=out, timeout_s=_FINISH_S + 120)
     words = ["check", _MOUNT, ",".join(map(str, acknowledged))]
     status = run_guest(settings, python_command("tests.lab.power", *words), lines.append)
     if status != 0:
-        return [f"the check ended with {status}: {lines[-3:]}"]
-    found: list[str] = json.loads(lines[-1])
-    return found
+        return [], [f"the check ended with {status}: {lines[-3:]}"]
+    (out / "lines").write_text("\n".join(lines))
+    repaired, problems = json.loads((out / "found.json").read_text())
+    return repaired, problems
 
 
 def _drive(given: argparse.Namespace) -> int:
@@ -131,7 +219,8 @@ def _drive(given: argparse.Namespace) -> int:
             bad += bool(cut.problems)
             print(
                 f"{number + 1}/{given.cuts} {given.share} seed {cut.seed}: cut after {cut.after_s} s, "
-                f"{len(cut.acknowledged)} acknowledged; {'; '.join(cut.problems) or 'sound'}",
+                f"{len(cut.acknowledged)} acknowledged, {len(cut.repaired)} repaired; "
+                f"{'; '.join(cut.problems) or 'sound'}",
                 flush=True,
             )
             if given.json:

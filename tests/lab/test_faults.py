@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.guest import SHARES
+from tests.lab.guest import KIND_VARIABLE, SHARES, is_short, kinds_to_try
 from tests.lab.schedule import LASTS_S, make_schedule
 
 _HOSTS = ["host1", "host2", "host3"]
@@ -17,14 +17,34 @@ _HOSTS = ["host1", "host2", "host3"]
 
 @pytest.mark.lab("faults")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", SHARES)
+@pytest.mark.parametrize("kind", kinds_to_try())
 def test_with_faults_nothing_is_lost_and_nothing_committed_twice(
     kind: str, guest_part: Callable[[str, str], Path]
 ) -> None:
     found = json.loads(guest_part(kind, "faults").read_text())
-    assert found["problems"] == [], f"see {guest_part(kind, 'faults').parent}; the faults were {found['faults']}"
-    assert found["executions"] >= found["jobs"] == 60
+    assert found["problems"] == [], f"seed {found['seed']}: {found['faults']}; see {guest_part(kind, 'faults').parent}"
+    assert found["executions"] >= found["jobs"] == 40
     assert len(found["faults"]) == 6
+
+
+def test_in_ci_each_day_has_its_kind_of_share_unless_it_is_told_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KIND_VARIABLE, raising=False)
+    monkeypatch.delenv("CI", raising=False)
+    assert kinds_to_try() == SHARES
+    monkeypatch.setenv("CI", "true")
+    seen: set[str] = set()
+    for number in range(3):
+        monkeypatch.setattr("tests.lab.guest.day", lambda number=number: 20000 + number)
+        seen.update(kinds_to_try())
+        assert is_short() and len(kinds_to_try()) == 1
+    assert seen == set(SHARES)
+    monkeypatch.setenv(KIND_VARIABLE, "smb,nfs3")
+    assert kinds_to_try() == ("smb", "nfs3")
+    monkeypatch.setenv(KIND_VARIABLE, "all")
+    assert kinds_to_try() == SHARES and not is_short()
+    monkeypatch.setenv(KIND_VARIABLE, "nfs5")
+    with pytest.raises(ValueError, match="nfs5"):
+        kinds_to_try()
 
 
 def test_the_same_seed_makes_the_same_faults() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import facts, judge
+from jobqueue.testing import Anomalies
+from tests.lab import facts, judge, modelled
 from tests.lab.calls import Heard, Script, Step, load_scripts, recorded
-from tests.lab.guest import SHARES
+from tests.lab.guest import SHARES, kinds_to_try
 
 _SCRIPTS = {script.name: script for script in load_scripts()}
 
@@ -22,7 +23,7 @@ def _heard(path: Path) -> dict[str, list[Heard]]:
 
 @pytest.mark.lab("scripts")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", SHARES)
+@pytest.mark.parametrize("kind", kinds_to_try())
 def test_a_real_share_keeps_the_promises(kind: str, guest_part: Callable[[str, str], Path]) -> None:
     heard = _heard(guest_part(kind, "scripts"))
     assert set(heard) == set(_SCRIPTS)
@@ -32,7 +33,7 @@ def test_a_real_share_keeps_the_promises(kind: str, guest_part: Callable[[str, s
 @pytest.mark.lab("scripts")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("begins", facts.rows())
-@pytest.mark.parametrize("kind", SHARES)
+@pytest.mark.parametrize("kind", kinds_to_try())
 def test_the_design_page_says_what_is_seen(kind: str, begins: str, guest_part: Callable[[str, str], Path]) -> None:
     answers = facts.Answers(_heard(guest_part(kind, "scripts")))
     assert facts.judge(begins, kind, answers) is None
@@ -43,6 +44,57 @@ def test_what_was_recorded_keeps_the_promises(kind: str) -> None:
     heard = recorded(kind)
     assert set(heard) == set(_SCRIPTS)
     assert [why for name, steps in heard.items() if (why := judge.allowed(_SCRIPTS[name], steps))] == []
+
+
+@pytest.mark.lab("scripts")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", kinds_to_try())
+def test_the_model_share_allows_what_a_real_one_does(kind: str, guest_part: Callable[[str, str], Path]) -> None:
+    heard = _heard(guest_part(kind, "scripts"))
+    assert [why for name, steps in heard.items() if (why := modelled.allowed(_SCRIPTS[name], steps, kind))] == []
+
+
+@pytest.mark.parametrize("kind", SHARES)
+def test_the_model_share_allows_what_was_recorded(kind: str) -> None:
+    heard = recorded(kind)
+    assert [why for name, steps in heard.items() if (why := modelled.allowed(_SCRIPTS[name], steps, kind))] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "answer"),
+    [
+        # A rename that was done is told to fail though nothing was lost.
+        ("own_entries", 5, {"error": "ENOENT"}),
+        # A host does not see what it has made itself.
+        ("own_entries", 4, []),
+        # A listing afresh hides an entry.
+        ("same_tick_many-1", 9, ["1", "2"]),
+        # Opening shows an old time.
+        ("beat", 5, {"time": 0}),
+        # Both make one directory.
+        ("race_mkdir", 4, None),
+        # What was closed elsewhere is not what is read.
+        ("journal", 4, "1\n"),
+        # An error that nobody has seen.
+        ("positive_renamed", 4, {"error": "EMFILE"}),
+    ],
+)
+def test_the_model_share_does_not_allow_what_no_kernel_does(name: str, step: int, answer: object) -> None:
+    heard = recorded("nfs4.2")[name]
+    given = heard[step - 1]
+    assert answer not in given.answers or name == "race_mkdir", "it is what was recorded"
+    heard[step - 1] = Heard((answer,) * len(given.answers), given.truth)
+    why = modelled.allowed(_SCRIPTS[name], heard, "nfs4.2")
+    assert why is not None and f"step {step} " in why
+
+
+def test_a_switch_that_is_off_allows_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = {kind: (mounted, Anomalies()) for kind, (mounted, _) in modelled.SWITCHES.items()}
+    monkeypatch.setattr(modelled, "SWITCHES", honest)
+    heard = recorded("nfs3")
+    refused = {name for name, steps in heard.items() if modelled.allowed(_SCRIPTS[name], steps, "nfs3")}
+    assert {"negative_rename", "silly_rename", "beat_by_stat"} <= refused
+    assert {"own_entries", "lost_rename", "race_rename", "journal"}.isdisjoint(refused)
 
 
 @pytest.mark.parametrize("begins", facts.rows())

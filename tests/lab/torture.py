@@ -25,7 +25,7 @@ def run_once(share: str, seed: int, directory: Path, given: argparse.Namespace) 
     """One run in a guest of its own; what was found, as `tests.lab.cluster` tells it."""
     out = directory / f"{share}-{seed}"
     out.mkdir(parents=True, exist_ok=True)
-    words = [str(out.resolve() / "found.json"), "--seed", str(seed), "--jobs", str(given.jobs), "--seconds", "0.5"]
+    words = [str(out.resolve() / "found.json"), "--seed", str(seed), "--jobs", str(given.jobs), "--seconds", "1.0"]
     words += ["--faults", str(given.faults), "--limit", str(given.limit), "--kinds", ",".join(given.kinds)]
     settings = GuestSettings(share=share, hosts=3, disk=out / "disk.img", out=out, timeout_s=given.limit + _BOOT_S)
     lines: list[str] = []
@@ -43,7 +43,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--share", default="nfs4.2", choices=SHARES)
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--runs", type=int, default=10, metavar="N")
-    parser.add_argument("--jobs", type=int, default=200, metavar="N")
+    parser.add_argument("--jobs", type=int, default=120, metavar="N")
     parser.add_argument("--faults", type=int, default=12, metavar="N", help="in each run; 0 is a run without")
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(LASTS_S), help=", ".join(LASTS_S))
     parser.add_argument("--limit", type=float, default=300.0, metavar="SECONDS", help="until a run has to be over")
@@ -70,7 +70,8 @@ def main() -> int:
             bad += bool(found["problems"])
             print(
                 f"{number}/{given.runs} {given.share} seed {found['seed']}: "
-                f"{found.get('executions', 0)} executions in {found.get('took_s', 0)} s; "
+                f"{found.get('executions', 0)} executions in {found.get('took_s', 0)} s, "
+                f"{found.get('false_deaths', 0)} came again; "
                 f"{'; '.join(found['problems'][:3]) or 'sound'} ({time.monotonic() - started:.0f} s so far)",
                 flush=True,
             )

@@ -146,6 +146,68 @@ def test_a_directory_that_was_renamed_goes_on_to_take_what_is_moved_to_its_old_p
     assert one.names("/e") == ["x"]
 
 
+def test_a_host_may_also_notice_that_a_directory_was_renamed(server: ModelServer) -> None:
+    one, other = _two(server, Anomalies(stale_directories=0.0))
+    other.create("/x")
+    assert one.swap("/d", "/e") is None
+    assert _errno(lambda: other.create("/d/y")) == errno.ENOENT
+    one.make_dir("/d")
+    assert other.swap("/x", "/d/x") is None
+    assert (one.names("/d"), one.names("/e")) == (["x"], [])
+
+
+def test_what_lay_in_a_directory_that_was_removed_may_be_stale(server: ModelServer) -> None:
+    one, other = _two(server, Anomalies(stale_removed=1.0))
+    assert other.names("/d") == []
+    assert one.remove_dir("/d") is Removal.REMOVED
+    assert _errno(lambda: other.create("/d/x")) == errno.ESTALE
+
+
+def test_a_file_that_is_replaced_may_be_stale_to_whoever_has_read_it(server: ModelServer) -> None:
+    one, other = _two(server, Anomalies(stale_replaced=1.0))
+    one.write_whole("/d/x", b"old")
+    assert other.read("/d/x") == b"old"
+    one.write_whole("/d/x", b"newer")
+    # The share reads again what is stale.
+    assert other.read("/d/x") == b"old"
+    assert one.read("/d/x") == b"newer"
+    other.calls.host.anomalies = Anomalies()
+    assert other.read("/d/x") == b"newer"
+
+
+def test_a_file_that_was_removed_may_still_be_there_to_stat(server: ModelServer) -> None:
+    one, other = _two(server, Anomalies(stale_attributes=1.0))
+    one.create("/d/x")
+    seen = other.mode_and_owner("/d/x")
+    assert one.try_unlink("/d/x")
+    assert other.mode_and_owner("/d/x") == seen
+    assert other.changed_at("/d/x") is None
+
+
+def test_an_unlinked_name_may_linger_for_a_second_and_is_nobodys(server: ModelServer) -> None:
+    one, other = _two(server, Anomalies(lingering=1.0))
+    one.create("/d/x")
+    assert other.try_unlink("/d/x")
+    assert other.names("/d") == ["x"]
+    assert other.remove_dir("/d") is Removal.NOT_EMPTY
+    assert other.read_or_none("/d/x") is None
+    assert _errno(lambda: one.append_to("/d/x")) == errno.ENOENT
+    error = other.swap("/d/x", "/d/y")
+    assert error is not None and error.errno == errno.ENOENT
+    server.clock.sleep(1.0)
+    assert other.names("/d") == []
+
+
+def test_an_unlinked_name_lingers_as_long_as_somebody_has_the_file_open(server: ModelServer) -> None:
+    one, other = _two(server, Anomalies(lingering=1.0))
+    journal = one.append_to("/d/journal")
+    assert other.try_unlink("/d/journal")
+    server.clock.sleep(60.0)
+    assert other.names("/d") == ["journal"]
+    journal.close()
+    assert other.names("/d") == []
+
+
 def test_nothing_lands_in_a_directory_that_was_removed(server: ModelServer) -> None:
     one, other = _two(server, Anomalies())
     other.create("/x")
