@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from jobqueue.errors import JobQueueError
 from jobqueue.journal import Journal
-from jobqueue.layout import SUPERVISOR_SLOT, RunningToken
+from jobqueue.layout import SUPERVISOR_SLOT, RunningToken, base_name
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Aftermath
@@ -86,9 +86,10 @@ class Membership:
         return silent_s > _UNSURE_BEATS * self._store.config.beat_s + 1.0
 
     def is_swept(self) -> bool:
-        """Whether its folder is gone, or what is left of it cannot take anything any more."""
-        names = self._store.share.names_or_none(self._registration.files.dir)
-        return names is None or not {"running", "won"} <= set(names)
+        """Whether its folder is gone, or fenced, or cannot take anything any more."""
+        files = self._registration.files
+        names = self._store.share.names_or_none(files.dir)
+        return names is None or base_name(files.fenced) in names or not {"running", "won"} <= set(names)
 
     def come_again(self) -> None:
         """After it was swept: registers under a new name, and leaves a note that it had not been dead.

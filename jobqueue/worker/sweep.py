@@ -47,6 +47,8 @@ def sweep(store: Store, aftermath: Aftermath, worker: str, why: str) -> bool:
     except FileNotFoundError:
         # Somebody else has swept it.
         return True
+    # Should it live, it finds out at its next beat, and looks for `fenced`.
+    store.share.try_unlink(files.beat)
     ending = Ending("died", f"its worker {worker} has died: {why}")
     before: list[str] | None = None
     while True:

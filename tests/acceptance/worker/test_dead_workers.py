@@ -156,6 +156,31 @@ def test_a_worker_that_was_stopped_and_swept_comes_again_and_changes_nothing(
     assert_sound(q.dir)
 
 
+def test_a_worker_whose_sweeper_died_in_the_middle_comes_again_and_sweeps_what_it_was(
+    q: Queue, start: START, tmp_path: Path
+) -> None:
+    q.configure("beat = 0.05")
+    q.configure("deadAfter = 1.5")
+    gate = Gate(tmp_path)
+    handle = q.submit(f"{gate.code}result = int(os.environ['JOBQUEUE_ATTEMPT'])")
+    worker = start("--slots", "1")
+    gate.wait_for()
+    old = worker.name()
+    files = q.store.layout.worker(old)
+    Path(files.fenced).touch()
+    os.unlink(files.beat)
+    worker.wait_to_say("goes on from here")
+    # What lies in its folder still is its own to give back.
+    gate.wait_for(2)
+    assert q.charged(1, 0) == 0
+    gate.open()
+    until(handle.isFinished, "the hierarchy is finished")
+    (job,) = handle.listSubJobs()
+    assert job.result == 2
+    until(lambda: not Path(files.dir).exists(), "its old folder is swept")
+    assert worker.says(f"Worker {old} is dead")
+
+
 def test_a_false_suspicion_costs_a_job_none_of_its_attempts(q: Queue, start: START, tmp_path: Path) -> None:
     q.configure("beat = 0.05")
     q.configure("deadAfter = 1.5")
