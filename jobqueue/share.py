@@ -34,6 +34,8 @@ AMBIGUOUS = frozenset(
         errno.ENOTEMPTY,
         errno.EIO,
         errno.ETIMEDOUT,
+        # SMB: a signal (a slot that ends) interrupts a call whose answer does not come. Source: measured.
+        errno.EINTR,
         errno.ESTALE,
         errno.EACCES,
         errno.EBUSY,

@@ -37,8 +37,9 @@ class Anomalies:
         lingering: chance that a name stays listed for a second after its file was unlinked, as long as some host has it
             open at any rate, though nobody can open it any more (SMB).
         silly_rename: an unlinked file that its host holds open stays as ``.nfs...`` and keeps its directory.
+        late_silly: chance that such a name goes only after the file was closed, in the next tick of the server's clock.
         lost_answers: chance that rename, unlink, rmdir or mkdir is executed and told ENOENT or EEXIST.
-        errors: chance of EIO, ESTALE, ETIMEDOUT, EBUSY or EACCES; the call is executed all the same, or is not.
+        errors: chance of EIO, ESTALE, ETIMEDOUT, EBUSY, EACCES or EINTR; the call is executed all the same, or is not.
         late: chance that a call is told ETIMEDOUT and executed within the next ``late_s`` seconds.
         late_s: how late a call may be executed.
         no_room: chance that a changing call is refused with ENOSPC, EDQUOT or EROFS.
@@ -54,6 +55,7 @@ class Anomalies:
     stale_attributes: float = 0.0
     lingering: float = 0.0
     silly_rename: bool = False
+    late_silly: float = 0.0
     lost_answers: float = 0.0
     errors: float = 0.0
     late: float = 0.0
@@ -73,7 +75,7 @@ class Fault(Enum):
 
 
 # What can be answered to a call that was executed, or was not. Source: measured, see the design page.
-UNCERTAIN = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.EACCES)
+UNCERTAIN = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.EACCES, errno.EINTR)
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # What a client that repeats a call is told, whose first answer was lost.
 REPEATED = {

@@ -8,7 +8,7 @@ from collections import Counter
 
 from jobqueue.share import SERVED_KINDS
 from jobqueue.testing.anomalies import Anomalies, Locks
-from jobqueue.testing.server import Directory, File, ModelServer, refuse
+from jobqueue.testing.server import TICK_S, Directory, File, ModelServer, refuse
 
 _LEASE_S = 90.0
 # So long an SMB client may put off closing a file that its program has closed. Source: mount.cifs(8), closetimeo.
@@ -233,9 +233,12 @@ class ModelHost:
         if self.open[file] <= 0:
             del self.open[file]
             if silly := self._silly.pop(file, None):
-                directory, name, path = silly
-                if directory.entries.get(name) is file:
-                    self.server.unlink(directory, name, path)
+                file.doomed_at = silly
+                if self._happens(self.anomalies.late_silly):
+                    self.server.later(TICK_S, lambda: self._remove(file))
+                else:
+                    self._remove(file)
+                return
         if file.doomed_at is not None and not file.holders:
             self._remove(file)
 

@@ -17,7 +17,7 @@ from jobqueue.clock import Clock
 from jobqueue.share import SERVED_KINDS
 from jobqueue.testing.clock import FakeClock
 
-_TICK_S = 0.004
+TICK_S = 0.004
 
 
 class File:
@@ -112,11 +112,11 @@ class ModelServer:
 
     @property
     def tick(self) -> int:
-        return int(self.clock.monotonic() / _TICK_S)
+        return int(self.clock.monotonic() / TICK_S)
 
     def changed_at(self, tick: int) -> float:
         """A tick as seconds of the server's own clock."""
-        return 1_000_000_000.0 + tick * _TICK_S
+        return 1_000_000_000.0 + tick * TICK_S
 
     # --- looking, as only the server can -------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@ TROUBLE = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ETIMEDOUT,
         errno.EBUSY, errno.EAGAIN, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN,
-        errno.ENETUNREACH, errno.ECONNRESET, errno.ECONNREFUSED, errno.EREMOTEIO, errno.ENOMEM, errno.ENFILE,
+        errno.ENETUNREACH, errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.EREMOTEIO, errno.ENOMEM,
+        errno.ENFILE, errno.EINTR,
     }
 )  # fmt: skip
 _FIRST_WAIT_S = 0.5

@@ -297,7 +297,9 @@ def test_what_post_create_has_written_outlives_a_full_disk(
 # --- trouble while a job runs -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOTCONN, errno.ESTALE, errno.EIO])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.EINTR]
+)
 def test_the_result_of_a_job_is_kept_until_the_share_takes_it(
     queue: jobqueue.JobQueue, share: _Scarce, tmp_path: Path, number: int, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -341,7 +343,7 @@ def test_the_result_of_a_job_is_kept_until_the_share_takes_it(
 # --- a share that is away ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ESTALE, errno.EIO])
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.EINTR])
 def test_a_share_that_goes_away_during_a_submission_publishes_all_or_nothing(
     queue: jobqueue.JobQueue, queue_dir: Path, share: _Scarce, run_all: Callable[[], int], number: int
 ) -> None:

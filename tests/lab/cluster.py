@@ -65,6 +65,12 @@ class Workers:
         """Whether the host's worker, as it was started last, is there: before that SIGTERM ends it at once."""
         return b"has come to" in self._log(host).read_bytes()[self._began_at[host] :]
 
+    def revive(self) -> None:
+        """Starts again what ended before it was there: on a share that is away nobody can come."""
+        for host, process in self._processes.items():
+            if (process.poll() or 0) > 0 and not self.has_come(host):
+                self.start(host)
+
     def wait(self, timeout_s: float) -> list[str]:
         """Waits for all; the hosts whose worker has not ended in time, or not well."""
         deadline = time.monotonic() + timeout_s
@@ -238,6 +244,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     while not is_over and time.monotonic() - started < given.limit:
         time.sleep(_POLL_S)
         frames.look()
+        workers.revive()
         is_over = not faults.go_on() and _is_settled(queue_dir, workers, hosts)
     bad = [] if is_over else [f"not settled in time: {sorted(os.listdir(queue_dir / 'workers'))}"]
     bad += workers.leave()

@@ -23,15 +23,16 @@ from tests.lab.guest import (
 _PARTS = {
     "scripts": python_command("tests.lab.play", "{out}/scripts.json"),
     "hierarchy": python_command(
-        *("tests.lab.cluster", "{out}/hierarchy.json", "--seed", "1", "--jobs", "60" if is_short() else "200")
+        *("tests.lab.cluster", "{out}/hierarchy.json", "--seed", "1", "--jobs", "40" if is_short() else "200"),
+        *("--workers-first", "--seconds", "0.3", "--limit", "120"),
     ),
     "prompt": python_command(
         *("tests.lab.cluster", "{out}/prompt.json", "--seed", "2", "--jobs", "20", "--workers-first", "--limit", "60")
     ),
     "faults": python_command(
         # Every day another schedule; what the seed was stands in the test's message.
-        *("tests.lab.cluster", "{out}/faults.json", "--seed", str(day()), "--jobs", "40", "--seconds", "0.5"),
-        *("--faults", "6", "--kinds", "cut,slow,server,lost,stop,slot,kill"),
+        *("tests.lab.cluster", "{out}/faults.json", "--seed", str(day()), "--jobs", "30", "--seconds", "0.5"),
+        *("--faults", "4", "--kinds", "cut,slow,server,lost,stop,slot,kill"),
     ),
 }
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 from jobqueue.testing import Anomalies, FakeClock, Fault, ModelCall, ModelHost, ModelServer, ModelShare, Watcher
 from jobqueue.testing.anomalies import REPEATED
 from jobqueue.testing.process import ModelProcess
-from jobqueue.testing.server import Directory, File
+from jobqueue.testing.server import TICK_S, Directory, File
 from tests.lab.calls import Caller, Heard, Script, Step, plain_name
 
 T = TypeVar("T")
@@ -33,11 +33,10 @@ _ANY = Anomalies(
     stale_attributes=_PERHAPS,
 )
 SWITCHES = {
-    "nfs3": ("nfs", replace(_ANY, silly_rename=True)),
-    "nfs4.2": ("nfs4", replace(_ANY, silly_rename=True)),
+    "nfs3": ("nfs", replace(_ANY, silly_rename=True, late_silly=_PERHAPS)),
+    "nfs4.2": ("nfs4", replace(_ANY, silly_rename=True, late_silly=_PERHAPS)),
     "smb": ("cifs", replace(_ANY, lingering=_PERHAPS)),
 }
-_TICK_S = 0.004
 _BASE = "scripts"
 # Of one script; all that were ever recorded take a few thousand.
 _MOST_WAYS = 200_000
@@ -135,7 +134,7 @@ class _Play:
 
     def _tick(self) -> None:
         """Between two calls the server's clock may tick, or not."""
-        self._server.clock.sleep(self._ways.among((2, 0)) * _TICK_S)
+        self._server.clock.sleep(self._ways.among((2, 0)) * TICK_S)
 
     def _answers(self, step: Step) -> tuple[Any, ...]:
         found = {}

@@ -23,8 +23,8 @@ def test_with_faults_nothing_is_lost_and_nothing_committed_twice(
 ) -> None:
     found = json.loads(guest_part(kind, "faults").read_text())
     assert found["problems"] == [], f"seed {found['seed']}: {found['faults']}; see {guest_part(kind, 'faults').parent}"
-    assert found["executions"] >= found["jobs"] == 40
-    assert len(found["faults"]) == 6
+    assert found["executions"] >= found["jobs"] == 30
+    assert len(found["faults"]) == 4
 
 
 def test_in_ci_each_day_has_its_kind_of_share_unless_it_is_told_which(monkeypatch: pytest.MonkeyPatch) -> None:

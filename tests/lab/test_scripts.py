@@ -88,6 +88,14 @@ def test_the_model_share_does_not_allow_what_no_kernel_does(name: str, step: int
     assert why is not None and f"step {step} " in why
 
 
+def test_a_silly_name_may_go_after_its_file_was_closed() -> None:
+    heard = recorded("nfs4.2")["silly_rename"]
+    closed = heard[7]
+    heard[7] = Heard(closed.answers, {**closed.truth, "d/.removed-while-open": ["", 0]})
+    assert judge.allowed(_SCRIPTS["silly_rename"], heard) is None
+    assert modelled.allowed(_SCRIPTS["silly_rename"], heard, "nfs4.2") is None
+
+
 def test_a_switch_that_is_off_allows_less(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = {kind: (mounted, Anomalies()) for kind, (mounted, _) in modelled.SWITCHES.items()}
     monkeypatch.setattr(modelled, "SWITCHES", honest)

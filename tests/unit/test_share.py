@@ -22,6 +22,7 @@ pytestmark = pytest.mark.usefixtures("watched_calls")
 
 _AMBIGUOUS = [
     errno.ENOENT, errno.EEXIST, errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.EACCES, errno.EBUSY, errno.ENOTEMPTY,
+    errno.EINTR,
 ]  # fmt: skip
 
 
