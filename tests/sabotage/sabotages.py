@@ -189,7 +189,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "found-in-old-listings-only", "jobqueue/index.py",
-        "        if found is None and self._share.is_remote(self._layout.dir):\n",
+        "        if (found is None or found == lost) and self._share.is_remote(self._layout.dir):\n",
         "        if False:\n",
         "an entry that a listing hides is taken for deleted",
         ("tests/unit/test_index.py",),
