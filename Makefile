@@ -35,7 +35,7 @@ demo: .venv/demo ## render an animation with three workers into ./demo (RENDERER
 test: .venv/dev ## all tests, with branch coverage (CI=1: a missing program or low coverage is a failure)
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest --numprocesses auto --dist worksteal -m 'not lab' $(PYTEST_ARGS)
-	$(if $(PYTEST_ARGS),,$(BIN)/coverage run -m pytest -m lab)
+	$(if $(PYTEST_ARGS),,$(BIN)/coverage run -m pytest -m 'lab and not fresh')
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report $(if $(CI),,--fail-under=0)
 	$(if $(CI),$(BIN)/coverage report --fail-under=100 --include=$(PROTOCOL))

@@ -32,7 +32,8 @@ class Anomalies:
             EINVAL).
         stale_directories: chance that a path leads to the directory that lay there when it was first looked up, though
             it was renamed since.
-        stale_removed: chance that a path through a directory that was removed is ESTALE once, not ENOENT.
+        stale_removed: chance that a path through a directory that was removed is ESTALE once, not ENOENT; or to a file
+            that was removed, of which the host knows.
         stale_attributes: chance that ``stat`` answers from memory, also of a file that was removed.
         lingering: chance that a name stays listed for a second after its file was unlinked, as long as some host has it
             open at any rate, though nobody can open it any more (SMB).

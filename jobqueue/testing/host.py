@@ -50,6 +50,8 @@ class ModelHost:
         self._listings: dict[Directory, tuple[int, list[str]]] = {}
         self._attributes: dict[File | Directory, tuple[int, int]] = {}
         self._stated: dict[str, File | Directory] = {}
+        # The directory and the name that a path led to last.
+        self._keys: dict[str, tuple[Directory, str]] = {}
         # Names that a host gave to files that were unlinked while it held them open.
         self._silly: dict[File, tuple[Directory, str, str]] = {}
         self._silly_names = 0
@@ -89,14 +91,17 @@ class ModelHost:
     def look_up(self, path: str) -> File | Directory:
         """What open, stat and utime find under a path."""
         directory, name, _ = self.place(path)
+        self._keys[path] = key = directory, name
         node = directory.entries.get(name)
-        key = directory, name
         if node is None:
             known = self._known.get(key)
             if known is not None and self._is_reachable(known) and self.chance.random() < self.anomalies.stale_present:
                 return known
             self._known.pop(key, None)
             self._missing.setdefault(directory, set()).add(name)
+            if known is not None and self.is_remote and self._happens(self.anomalies.stale_removed):
+                # The client asks for the file that it remembers, and the server has it no more.
+                refuse(errno.ESTALE, path)
             refuse(errno.ENOENT, path)
         self.check_doom(node, path)
         if self._is_hidden(directory, name):
@@ -117,7 +122,11 @@ class ModelHost:
             node = self._stated[path] = self.look_up(path)
         except FileNotFoundError:
             if path in self._stated and self._happens(self.anomalies.stale_attributes):
-                return self._stated[path]
+                node = self._stated[path]
+                if isinstance(node, File):
+                    # The server was not asked, so nothing was learnt.
+                    self._known[self._keys[path]] = node
+                return node
             self._stated.pop(path, None)
             raise
         return node

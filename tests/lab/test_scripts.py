@@ -47,6 +47,7 @@ def test_what_was_recorded_keeps_the_promises(kind: str) -> None:
 
 
 @pytest.mark.lab("scripts")
+@pytest.mark.fresh
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", kinds_to_try())
 def test_the_model_share_allows_what_a_real_one_does(kind: str, guest_part: Callable[[str, str], Path]) -> None:

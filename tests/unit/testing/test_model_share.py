@@ -323,3 +323,14 @@ def test_time_passes_only_where_somebody_waits() -> None:
     assert (clock.monotonic(), clock.now()) == (0.0, 1_000_000.0)
     clock.sleep(2.5)
     assert (clock.monotonic(), clock.now(), clock.passed) == (2.5, 1_000_002.5, 2.5)
+
+
+def test_a_file_that_was_removed_can_be_stale_to_who_knows_it(server: ModelServer) -> None:
+    one, other = _two(server, Anomalies(stale_removed=1.0, stale_attributes=1.0, stale_present=0.001))
+    one.create("/d/x")
+    assert other.changed_at("/d/x") is not None
+    one.try_unlink("/d/x")
+    with pytest.raises(OSError) as caught:  # noqa: PT011  which one is what is asked
+        other.changed_at("/d/x")
+    assert caught.value.errno == errno.ESTALE
+    assert other.changed_at("/d/x") is None
