@@ -401,7 +401,9 @@ class Share:
             self.sync_dir(directory)
 
     def _rename_new(self, directory: str, new: str, name: str) -> None:
-        for left in reversed(range(MOVE_TRIES)):
+        left = MOVE_TRIES
+        while True:
+            left -= 1
             try:
                 os.rename(f"{directory}/{new}", f"{directory}/{name}")
                 return
