@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import jobqueue
@@ -73,7 +74,7 @@ SHAPES: tuple[Shape, ...] = (single, fan, chain, diamond)
 # --- scenes -----------------------------------------------------------------------------------------------------------
 
 
-class Scene:
+class Scene(ABC):
     """A world with an empty queue.
 
     Args:
@@ -96,9 +97,9 @@ class Scene:
         queue_module._lay_out(share, QueueLayout(QUEUE), text, [])
         self.ledger = Ledger(self.stage.server, self.stage.truth(), self.stage.violate)
 
+    @abstractmethod
     def set_up(self) -> None:
         """Submits the first jobs, and lets everybody come."""
-        raise NotImplementedError
 
     def run(self) -> None:
         """Plays it.
