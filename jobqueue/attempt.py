@@ -6,9 +6,9 @@ import json
 import os
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from jobqueue import params
 from jobqueue.errors import JobQueueError, OutputError
@@ -19,10 +19,15 @@ from jobqueue.procedures import describe
 from jobqueue.share import UnsyncedError
 from jobqueue.store import Store
 from jobqueue.streams import Spool
+from jobqueue.trouble import insist
+
+T = TypeVar("T")
 
 # A traceback in the record is for a look; the whole of it lies in the attempt's directory.
 _MAX_TRACEBACK = 16_000
 _STATUS_PERIOD_S = 1.0
+# So often, within half a minute, a directory has to refuse an output until it is believed.
+_REFUSALS = 7
 
 
 class Attempt:
@@ -83,13 +88,22 @@ class Attempt:
         self._failed = True
 
     def output(self, path: str) -> str:
-        return self.outputs.declare(path)
+        return self._patiently(path, lambda: self.outputs.declare(path))
 
     def output_folder(self, directory: str) -> str:
-        return self.outputs.open_folder(directory)
+        return self._patiently(directory, lambda: self.outputs.open_folder(directory))
 
     def adopt_outputs(self, directory: str) -> list[str]:
-        return self.outputs.adopt(directory)
+        return self._patiently(directory, lambda: self.outputs.adopt(directory))
+
+    def _patiently(self, path: str, declare: Callable[[], T]) -> T:
+        """Declares while the procedure waits: a share that is full or away is not its fault."""
+        what = f"{self.name}, which declares an output,"
+        try:
+            return insist(self._store, what, declare, refusals=_REFUSALS)
+        except PermissionError as error:
+            reason = f"this worker's user may not write beside it ({error}); give it leave"
+            raise OutputError(f"{reason}, then `jobqueue retry {self.name}`", path) from error
 
     # --- running -------------------------------------------------------------------------------------------------
 

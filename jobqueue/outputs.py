@@ -41,6 +41,7 @@ class Outputs:
         # Final path -> the path to write to.
         self._declared: dict[str, str] = {}
         self._is_open = True
+        self._is_torn = False
         self._process = os.getpid()
         # A job may have threads.
         self._lock = threading.Lock()
@@ -125,9 +126,9 @@ class Outputs:
         temporary = f"{directory.rstrip('/')}/{self._folder}"
         if temporary not in self.temporaries:
             # Order matters: what is made and not noted would never be found after a death.
-            self._share.append_once(self._notes, dumps({"temporary": temporary}).encode("ascii") + b"\n")
+            self._note(temporary)
             try:
-                self._share.try_make_dir(temporary)
+                self._make(directory, temporary)
             except (FileNotFoundError, NotADirectoryError) as error:
                 # Not made here: where a share is not mounted, files would be written to the mount point.
                 raise OutputError(
@@ -135,6 +136,22 @@ class Outputs:
                 ) from error
             self.temporaries.append(temporary)
         return temporary
+
+    def _make(self, directory: str, temporary: str) -> None:
+        try:
+            self._share.try_make_dir(temporary)
+        except FileNotFoundError:
+            # NFS: a directory that this host once found missing may be there; the listing has it look again.
+            if not self._share.has(*os.path.split(directory)):
+                raise
+            self._share.try_make_dir(temporary)
+
+    def _note(self, temporary: str) -> None:
+        line = dumps({"temporary": temporary}).encode("ascii") + b"\n"
+        # What was cut short must not take what comes after it along.
+        line, self._is_torn = b"\n" * self._is_torn + line, True
+        self._share.append_once(self._notes, line)
+        self._is_torn = False
 
 
 def publish(share: Share, record: Mapping[str, Any]) -> str | None:

@@ -13,13 +13,13 @@ from typing import Any
 
 from jobqueue.errors import JobQueueError
 from jobqueue.store import Store
+from jobqueue.trouble import SweptError
 from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.guard import Guard
 from jobqueue.worker.membership import Membership
 from jobqueue.worker.runner import Seat
 from jobqueue.worker.signals import POLITE
 from jobqueue.worker.slots import Slot
-from jobqueue.worker.trouble import SweptError
 
 # How long the commands of a job that is to end have to end by themselves.
 _GRACE_S = 2.0

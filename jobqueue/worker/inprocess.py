@@ -15,10 +15,10 @@ from jobqueue.hierarchy import Node
 from jobqueue.layout import RunningToken
 from jobqueue.store import Store
 from jobqueue.streams import Spool
+from jobqueue.trouble import SweptError
 from jobqueue.worker.inbox import Request
 from jobqueue.worker.membership import Membership
 from jobqueue.worker.runner import Runner, Seat, Step
-from jobqueue.worker.trouble import SweptError
 
 _IDLE_S = 30.0
 _TICK_S = 0.5

@@ -9,10 +9,10 @@ from jobqueue.journal import Journal
 from jobqueue.layout import SUPERVISOR_SLOT, RunningToken, base_name
 from jobqueue.registry import Registration
 from jobqueue.store import Store
+from jobqueue.trouble import SweptError
 from jobqueue.worker.aftermath import Aftermath
 from jobqueue.worker.caretaker import Caretaker
 from jobqueue.worker.inbox import Inbox, Request
-from jobqueue.worker.trouble import SweptError
 
 # A worker that has not beaten for so many beats takes nothing new: others may soon take it for dead.
 _UNSURE_BEATS = 2

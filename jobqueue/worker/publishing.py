@@ -12,7 +12,7 @@ from jobqueue.layout import ClosedToken, WonToken, job_name
 from jobqueue.outputs import noted, publish
 from jobqueue.state import look_up
 from jobqueue.store import Store
-from jobqueue.worker.trouble import is_trouble
+from jobqueue.trouble import is_trouble
 
 
 def publish_outputs(store: Store, worker: str, won: WonToken, node: Node, record: dict[str, Any]) -> bool:

@@ -18,13 +18,13 @@ from jobqueue.layout import JobLayout, RunningToken
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
+from jobqueue.trouble import SweptError, insist
 from jobqueue.worker.broken import set_aside
 from jobqueue.worker.chooser import Candidate, Chooser
 from jobqueue.worker.doubts import tell_doubts
 from jobqueue.worker.publishing import another_has_won, clear, publish_outputs
 from jobqueue.worker.settling import settle_from_record
 from jobqueue.worker.tidying import ProcessState
-from jobqueue.worker.trouble import SweptError, insist
 
 # Once a claim was answered with a loss, how often a busy slot looks whether it was none.
 _RECONCILE_S = 5.0

@@ -13,13 +13,13 @@ from jobqueue.errors import JobQueueError
 from jobqueue.layout import Entry
 from jobqueue.registry import owed
 from jobqueue.store import Store
+from jobqueue.trouble import SweptError, is_trouble
 from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.crew import Crew, WorkerSettings
 from jobqueue.worker.doubts import Doubts
 from jobqueue.worker.inbox import Request
 from jobqueue.worker.signals import Signals
 from jobqueue.worker.slots import Slot
-from jobqueue.worker.trouble import SweptError, is_trouble
 
 _AGAIN_S = 1.0
 _TICK_S = 0.2

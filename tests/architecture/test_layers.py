@@ -23,10 +23,10 @@ tokens outputs
 procs procs._check procs._program procs.blender procs.command procs.dumpenv procs.ffmpeg procs.maya procs.povray
 procs.python procs.renderrib
 procedures
-store
+store trouble
 registry state streams liveness
 attempt submit control history overview
-worker worker.trouble worker.tidying worker.signals worker.doubts worker.broken worker.chooser worker.publishing
+worker worker.tidying worker.signals worker.doubts worker.broken worker.chooser worker.publishing
 worker.settling worker.guard worker.inbox worker.runner worker.aftermath worker.sweep worker.caretaker worker.membership
 worker.inprocess worker.slot worker.slots worker.crew worker.supervisor
 check check.finding check.look check.entries check.rebuild check.tokens check.latches check.standing check.records

@@ -399,4 +399,12 @@ SABOTAGES = (
         "a dead worker lives on in another process with its number",
         ("tests/unit/test_liveness.py",),
     ),
+    # --- trouble -----------------------------------------------------------------------------------------------------
+    Sabotage(
+        "a-full-disk-fails-a-job", "jobqueue/attempt.py",
+        "            return insist(self._store, what, declare, refusals=_REFUSALS)\n",
+        "            return declare()\n",
+        "a job that declares an output on a full disk has failed",
+        ("tests/unit/test_declaring_in_trouble.py",),
+    ),
 )  # fmt: skip

@@ -74,10 +74,9 @@ class Point(NamedTuple):
 
     @property
     def is_the_jobs_own(self) -> bool:
-        """Whether it is the job's procedure that is told the error: while it declares an output, and writes it."""
-        is_first = self.call in ("mkdir", "write") or (self.call, self.nth) == ("openat", 1)
-        is_written = "/.jq-" in self.path and is_first
-        return not self.is_death and (is_written or self.path.endswith("/.outputs"))
+        """Whether it is the job's own code that is told the error: while it writes its output."""
+        is_first = self.call == "write" or (self.call, self.nth) == ("openat", 1)
+        return not self.is_death and "/.jq-" in self.path and is_first
 
 
 class Scene:

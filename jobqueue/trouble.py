@@ -20,6 +20,8 @@ TROUBLE = frozenset(
         errno.ENFILE, errno.EINTR,
     }
 )  # fmt: skip
+# What a server may answer for a while, and what is answered for good where somebody has no rights.
+_REFUSALS = frozenset({errno.EACCES, errno.EPERM})
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 
@@ -33,20 +35,25 @@ def is_trouble(error: OSError) -> bool:
     return error.errno in TROUBLE
 
 
-def insist(store: Store, what: str, call: Callable[[], T]) -> T:
+def insist(store: Store, what: str, call: Callable[[], T], *, refusals: int | None = None) -> T:
     """Calls until the share answers without trouble.
 
     Args:
         store: whose share, clock and log are used.
         what: is kept meanwhile, in words for the log.
         call: may be called any number of times.
+        refusals: after so many answers that there is no right to it, that is the answer; ``None`` is never.
     """
     wait_s = _FIRST_WAIT_S
+    refused = 0
     while True:
         try:
             return call()
         except (OSError, LostRaceError) as error:
             if isinstance(error, OSError) and not is_trouble(error):
+                raise
+            refused += isinstance(error, OSError) and error.errno in _REFUSALS
+            if refusals is not None and refused >= refusals:
                 raise
             store.log.warning(
                 "Share %s does not answer as it should (%s); keeping %s and trying again in %g s.",
