@@ -29,6 +29,8 @@ from tests.lab.schedule import LASTS_S, Fault, clock_offsets, make_schedule
 _SLOTS = 2
 _POLL_S = 0.05
 _LEAVE_S = 60.0
+# By then each worker knows the others.
+_OUTAGE_AT_S = 25.0
 # So short that deaths are found while a run lasts: after 2 s by the lock, after 12 s without.
 _SETTINGS = "[main]\nbeat = 0.5\ndeadAfter = 12.0\n"
 
@@ -192,14 +194,27 @@ def make_queue(name: str, *, settings: str = _SETTINGS) -> Path:
     (here / "procs" / "probe.py").write_text(PROBE)
     config = here / "queue.cfg"
     config.write_text(config.read_text().replace("[main]\n", settings))
-    (here.parent / f"{name}-frames").mkdir()
     return here
 
 
-def _submit(given: argparse.Namespace, location: str, log: Path) -> None:
+def _make_frames(location: str, queue_dir: Path, *, is_elsewhere: bool) -> tuple[str, Frames]:
+    """Makes the directory in which jobs publish files: as the hosts see it, and who watches it.
+
+    Args:
+        location: of the queue, as the hosts see it.
+        queue_dir: the same, as the server sees it.
+        is_elsewhere: on a file system that is not the queue's; a host that is cut off from the queue writes on there.
+    """
+    name = f"{queue_dir.name}-frames"
+    here = Path("/run/lab", name) if is_elsewhere else queue_dir.with_name(name)
+    here.mkdir()
+    return str(here) if is_elsewhere else f"{location}-frames", Frames(here)
+
+
+def _submit(given: argparse.Namespace, location: str, log: Path, frames: str) -> None:
     """Submits the hierarchy, on a host."""
     log.touch()
-    words = [location, str(log), str(given.jobs), str(given.seed), str(given.seconds), f"{location}-frames"]
+    words = [location, str(log), str(given.jobs), str(given.seed), str(given.seconds), frames]
     subprocess.run(["onhost", host_names()[0], sys.executable, "-m", "tests.lab.hierarchy", *words], check=True)
 
 
@@ -225,21 +240,25 @@ def _is_done(queue_dir: Path) -> bool:
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """Runs it all; what was found."""
     name = given.file.stem
-    queue_dir = make_queue(name)
+    queue_dir = make_queue(name, settings="[main]\n" if given.outage else _SETTINGS)
     location, log = f"{os.environ['LAB_SHARE']}/{name}", Path(f"/run/lab/executions-{name}")
     hosts = host_names()
     schedule = make_schedule(given.seed, hosts, given.kinds, given.faults)
     clocks = clock_offsets(given.seed, hosts) if schedule else dict.fromkeys(hosts, 0)
+    if given.outage:
+        schedule.append(Fault(_OUTAGE_AT_S, _OUTAGE_AT_S + given.outage, "server", "all"))
+    is_elsewhere = given.seed % 2 == 1
+    frames_dir, frames = _make_frames(location, queue_dir, is_elsewhere=is_elsewhere)
     started = time.monotonic()
     if given.workers_first:
         workers = Workers(location, clocks, "--poll", "0.1")
         while not _have_come(queue_dir, len(hosts)) and time.monotonic() - started < given.limit:
             time.sleep(_POLL_S)
-        _submit(given, location, log)
+        _submit(given, location, log, frames_dir)
     else:
-        _submit(given, location, log)
+        _submit(given, location, log, frames_dir)
         workers = Workers(location, clocks, "--poll", "0.5", "--verbose")
-    faults, frames = Faults(schedule, workers), Frames(queue_dir.with_name(f"{name}-frames"))
+    faults = Faults(schedule, workers)
     is_over = False
     while not is_over and time.monotonic() - started < given.limit:
         time.sleep(_POLL_S)
@@ -249,6 +268,9 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     bad = [] if is_over else [f"not settled in time: {sorted(os.listdir(queue_dir / 'workers'))}"]
     bad += workers.leave()
     took_s = time.monotonic() - started
+    false_deaths = len(list((queue_dir / "workers").glob(f"*{FALSE_DEATH}")))
+    if false_deaths and not given.faults:
+        bad.append(f"{false_deaths} workers were taken for dead and lived, and no host was at fault")
     bad += problems(queue_dir, log, is_quiet=not schedule, frames=frames)
     if bad:
         shutil.copytree(queue_dir, Path(os.environ["LAB_OUT"]) / name, dirs_exist_ok=True)
@@ -263,7 +285,8 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
         "hosts": sorted({one.host for one in said}),
         "took_s": round(took_s, 1),
         "left": frames.left(),
-        "false_deaths": len(list((queue_dir / "workers").glob(f"*{FALSE_DEATH}"))),
+        "elsewhere": is_elsewhere,
+        "false_deaths": false_deaths,
         "clocks": clocks,
         "faults": [str(one) for one in schedule],
     }
@@ -277,6 +300,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0.0, help="that a job takes at most")
     parser.add_argument("--workers-first", action="store_true", help="they wait when the hierarchy is submitted")
     parser.add_argument("--faults", type=int, default=0, metavar="N", help="how many")
+    parser.add_argument(
+        "--outage", type=float, default=0.0, metavar="SECONDS", help="of the server, in a queue's default settings"
+    )
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(LASTS_S), help=", ".join(LASTS_S))
     parser.add_argument("--limit", type=float, default=240.0, metavar="SECONDS", help="until it has to be over")
     given = parser.parse_args()

@@ -25,8 +25,17 @@ def run_once(share: str, seed: int, directory: Path, given: argparse.Namespace) 
     """One run in a guest of its own; what was found, as `tests.lab.cluster` tells it."""
     out = directory / f"{share}-{seed}"
     out.mkdir(parents=True, exist_ok=True)
-    words = [str(out.resolve() / "found.json"), "--seed", str(seed), "--jobs", str(given.jobs), "--seconds", "1.0"]
+    words = [
+        str(out.resolve() / "found.json"),
+        "--seed",
+        str(seed),
+        "--jobs",
+        str(given.jobs),
+        "--seconds",
+        str(given.seconds),
+    ]
     words += ["--faults", str(given.faults), "--limit", str(given.limit), "--kinds", ",".join(given.kinds)]
+    words += ["--outage", str(given.outage)]
     settings = GuestSettings(share=share, hosts=3, disk=out / "disk.img", out=out, timeout_s=given.limit + _BOOT_S)
     lines: list[str] = []
     status = run_guest(settings, python_command("tests.lab.cluster", *words), lines.append)
@@ -43,7 +52,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--share", default="nfs4.2", choices=SHARES)
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--runs", type=int, default=10, metavar="N")
-    parser.add_argument("--jobs", type=int, default=120, metavar="N")
+    parser.add_argument("--jobs", type=int, default=200, metavar="N")
+    parser.add_argument("--seconds", type=float, default=1.0, help="that a job takes at most")
+    parser.add_argument(
+        "--outage", type=float, default=0.0, metavar="SECONDS", help="of the server, with a queue's default settings"
+    )
     parser.add_argument("--faults", type=int, default=12, metavar="N", help="in each run; 0 is a run without")
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(LASTS_S), help=", ".join(LASTS_S))
     parser.add_argument("--limit", type=float, default=300.0, metavar="SECONDS", help="until a run has to be over")
