@@ -53,13 +53,19 @@ def _needs_guest(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="session")
 def guest_part(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
     """The JSON file that a part has left on a kind of share; the first call for a kind boots its guest."""
-    wanted = {part for item in request.session.items for mark in item.iter_markers("lab") for part in mark.args}
+    wanted = {
+        (item.callspec.params["kind"], part)
+        for item in request.session.items
+        if isinstance(item, pytest.Function)
+        for mark in item.iter_markers("lab")
+        for part in mark.args
+    }
     booted: dict[str, Path] = {}
 
     def get(kind: str, part: str) -> Path:
         if kind not in booted:
             booted[kind] = tmp_path_factory.mktemp(f"lab-{kind}")
-            _boot(kind, [name for name in _PARTS if name in wanted], booted[kind])
+            _boot(kind, [part for part in _PARTS if (kind, part) in wanted], booted[kind])
         path = booted[kind] / f"{part}.json"
         assert path.exists(), f"the guest left no {path.name}; its lines are in {booted[kind]}/lines"
         return path

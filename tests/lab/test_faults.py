@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.guest import KIND_VARIABLE, SHARES, is_short, kinds_to_try
+from tests.lab.guest import KIND_VARIABLE, SHARES, is_short, kinds_for_faults, kinds_to_try
 from tests.lab.schedule import LASTS_S, make_schedule
 
 _HOSTS = ["host1", "host2", "host3"]
@@ -17,7 +17,7 @@ _HOSTS = ["host1", "host2", "host3"]
 
 @pytest.mark.lab("faults")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", kinds_to_try())
+@pytest.mark.parametrize("kind", kinds_for_faults())
 def test_with_faults_nothing_is_lost_and_nothing_committed_twice(
     kind: str, guest_part: Callable[[str, str], Path]
 ) -> None:
@@ -27,7 +27,9 @@ def test_with_faults_nothing_is_lost_and_nothing_committed_twice(
     assert len(found["faults"]) == 4
 
 
-def test_in_ci_each_day_has_its_kind_of_share_unless_it_is_told_which(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_ci_faults_are_on_each_kind_and_all_else_on_one_a_day_unless_it_is_told_which(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv(KIND_VARIABLE, raising=False)
     monkeypatch.delenv("CI", raising=False)
     assert kinds_to_try() == SHARES
@@ -37,9 +39,10 @@ def test_in_ci_each_day_has_its_kind_of_share_unless_it_is_told_which(monkeypatc
         monkeypatch.setattr("tests.lab.guest.day", lambda number=number: 20000 + number)
         seen.update(kinds_to_try())
         assert is_short() and len(kinds_to_try()) == 1
+        assert kinds_for_faults() == SHARES
     assert seen == set(SHARES)
     monkeypatch.setenv(KIND_VARIABLE, "smb,nfs3")
-    assert kinds_to_try() == ("smb", "nfs3")
+    assert kinds_to_try() == kinds_for_faults() == ("smb", "nfs3")
     monkeypatch.setenv(KIND_VARIABLE, "all")
     assert kinds_to_try() == SHARES and not is_short()
     monkeypatch.setenv(KIND_VARIABLE, "nfs5")

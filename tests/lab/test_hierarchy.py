@@ -35,6 +35,7 @@ def test_without_faults_every_job_is_executed_once(kind: str, guest_part: Callab
     assert found["problems"] == []
     assert found["executions"] == found["jobs"] == (40 if is_short() else 200)
     assert found["hosts"] == ["host1", "host2", "host3"]
+    assert found["false_deaths"] == 0
 
 
 @pytest.fixture
