@@ -153,7 +153,7 @@ def test_max_attempts_can_be_set_for_a_procedure_in_the_configuration(q: Queue, 
     path.write_text(path.read_text() + "[code proc]\nmaxAttempts = 1\n")
     handle = q.submit(EXIT)
     assert start("--slots", "1", "--exit-when-empty").ends() == 0
-    assert "1 attempts have died" in (handle.listSubJobs()[0].error or "")
+    assert "1 attempt has died" in (handle.listSubJobs()[0].error or "")
 
 
 def test_a_retry_gives_a_job_that_died_all_its_attempts_back(q: Queue, start: START, tmp_path: Path) -> None:
