@@ -645,6 +645,31 @@ def test_what_is_wrong_with_a_whole_job_rests_on_its_open_tokens(
     assert list(only(store).evidence) == evidence
 
 
+@pytest.mark.parametrize("is_backwards", [False, True])
+def test_evidence_is_the_same_in_whatever_order_a_server_lists(scene: Path, is_backwards: bool) -> None:
+    class Ordered(QuickShare):
+        def names_or_none(self, directory: str) -> list[str] | None:
+            names = super().names_or_none(directory)
+            return sorted(names, reverse=is_backwards) if names is not None else None
+
+    store = Store(str(scene), Ordered())
+    asleep(store)
+    assert only(store).evidence == ("0000000.0.0.0",)
+    put_entry(store, FRESH, "done")
+    assert only(store).evidence == tuple(f"000000{node}.0.0.0" for node in range(4))
+
+
+def test_a_job_of_which_all_but_the_root_has_finished_comes_back_from_done(store: Store) -> None:
+    with worker_on(store.layout.dir) as worker:
+        while token(store, HALF, 3).parent.name == "blocked":
+            worker.step()
+    put_entry(store, HALF, "done")
+    assert kinds(store) == ["open-under-done"]
+    repair(store)
+    assert entry(store, HALF).folder == "runnable"
+    assert token(store, HALF, 3).parent.name == "ready"
+
+
 def test_an_end_is_another_one_when_its_token_is(store: Store) -> None:
     not_done(store)
     assert only(store).evidence == (token(store, DONE, 3).name,)
