@@ -123,7 +123,15 @@ def _waiting(store: Store, count: int) -> None:
         store.index.put(number, "waiting")
 
 
-def test_one_waiting_job_is_tested_at_every_twelfth_beat_in_rotation(store: Store, tests: Bench) -> None:
+@pytest.mark.parametrize("is_backwards", [False, True])
+def test_one_waiting_job_is_tested_at_every_twelfth_beat_in_rotation(
+    store: Store, tests: Bench, is_backwards: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the numbers, in whatever order a server lists them."""
+    folder = store.index.folder
+    monkeypatch.setattr(
+        store.index, "folder", lambda name: sorted(folder(name), key=lambda entry: entry.number, reverse=is_backwards)
+    )
     _waiting(store, 4)
     submit(store, 2)
     expected = [(12 * nth, nth, 0, 20) for nth in (1, 2, 3, 4)]

@@ -55,6 +55,15 @@ def test_three_jobs_count_within_half_an_hour(
     assert doubts.is_avoided() is is_avoided
 
 
+def test_one_job_counts_once_however_often_it_is_told(store: Store, files: WorkerLayout) -> None:
+    doubts = Doubts(store)
+    for name in ("job0", "job0", "job0", "job1"):
+        doubts.hear(files, name)
+        assert not doubts.is_avoided()
+    doubts.hear(files, "job2")
+    assert doubts.is_avoided()
+
+
 def test_the_log_and_a_note_say_which_jobs_and_for_how_long(
     store: Store, clock: FakeClock, files: WorkerLayout, caplog: pytest.LogCaptureFixture
 ) -> None:
