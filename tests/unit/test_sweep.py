@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,43 @@ def test_what_comes_after_the_folders_were_closed_stays_until_the_next_sweep(
     assert _sweep(store)
     assert store.tokens.counts(store.layout.job(number))["ready"] == 2
     assert not Path(files.dir).exists()
+
+
+def test_who_is_overtaken_by_another_sweeper_finds_nothing_left(
+    store: Store, files: WorkerLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_dir = store.share.remove_dir
+
+    def overtake(path: str) -> Removal:
+        removal = remove_dir(path)
+        if path == files.won:
+            shutil.rmtree(files.dir)
+        return removal
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.share, "remove_dir", overtake)
+        assert _sweep(store)
+    assert not Path(files.dir).exists()
+
+
+def test_a_request_that_another_sweeper_has_removed_keeps_nobody_from_the_others(
+    store: Store, files: WorkerLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = submit(store, 2)
+    _claim(store, number)
+    control.delete(store, number)
+    for name in ("!gone.json", "~gone.json"):
+        Path(files.inbox, name).touch()
+    read = store.share.read
+
+    def overtaken(path: str) -> bytes:
+        if path.endswith("gone.json"):
+            os.unlink(path)
+        return read(path)
+
+    monkeypatch.setattr(store.share, "read", overtaken)
+    assert _sweep(store)
+    assert not Path(store.layout.job(number).dir).exists()
 
 
 def test_a_worker_is_fenced_until_nothing_else_is_left(
