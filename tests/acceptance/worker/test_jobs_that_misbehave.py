@@ -144,7 +144,8 @@ def test_deaths_are_counted_in_the_name_of_the_token(q: Queue, start: START, tmp
 def test_max_attempts_says_how_often_a_job_may_die(q: Queue, start: START, limit: int) -> None:
     handle = q.submit(EXIT, options={"maxAttempts": limit})
     assert start("--slots", "1", "--exit-when-empty").ends() == 0
-    assert handle.listSubJobs()[0].error == f"its process ended with exit code 7; {limit} attempts have died"
+    words = "1 attempt has died" if limit == 1 else f"{limit} attempts have died"
+    assert handle.listSubJobs()[0].error == f"its process ended with exit code 7; {words}"
     assert q.charged(1, 0) == limit
 
 
