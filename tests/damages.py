@@ -330,7 +330,7 @@ DAMAGES = [
     Damage(lost_finished_root, ("lost-token",)),
     Damage(lost_failed, ("lost-token",)),
     Damage(lost_cancelled, ("lost-token",)),
-    Damage(lost_all, ("missing-folder",) * 6),
+    Damage(lost_all, ("missing-folder",) * 6 + ("lost-token",) * 4),
     Damage(lost_worker, ("lost-token",)),
     Damage(asleep, ("not-woken",)),
     Damage(done_too_early, ("open-under-done",)),

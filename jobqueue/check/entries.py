@@ -8,7 +8,7 @@ from functools import partial
 from jobqueue import control
 from jobqueue.check.finding import Cure, Finding, aside
 from jobqueue.check.look import JobLook, Look
-from jobqueue.hierarchy import Hierarchy
+from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.layout import INDEX_FOLDERS, Entry, base_name
 from jobqueue.options import effective_options
 from jobqueue.store import Store
@@ -30,8 +30,7 @@ def find_in_queue(look: Look) -> Iterator[Finding]:
     for path in missing:
         says = "the directory is missing; a backup may have left it out since it was empty"
         yield Finding("missing-folder", None, None, path, says, cure=Cure("it is made", partial(_make_dir, path)))
-    if not missing:
-        yield from _find_number(look)
+    yield from _find_number(look)
 
 
 def _make_dir(path: str, store: Store) -> None:
@@ -121,10 +120,16 @@ def _find_unpublished(job: JobLook) -> Iterator[Finding]:
         says = "the job has been worked at and has no entry, so that nobody sees it"
         words = f"it gets one in {folder}/" + ("; `jobqueue release` lets it go on" if folder == "held" else "")
         yield _finding(job, "no-entry", job.files.dir, says, Cure(words, partial(_enter, job.number, folder)))
+        job.assume_entry(_new_entry(job.look.store, job.number, folder, job.nodes[-1]))
     elif job.look.age_s(job.files.dir) > DAY_S:
         says = "the job was never published, or deleted in part, and for a day nothing has changed in it"
         cure = Cure("it is removed", partial(_remove_unpublished, job.number))
         yield _finding(job, "unpublished", job.files.dir, says, cure)
+
+
+def _new_entry(store: Store, number: int, folder: str, root: Node) -> Entry:
+    levels = (root.options, store.config.proc_options(root.type), store.config.options)
+    return Entry(folder, effective_options(*levels)["priority"], number, LEAP)
 
 
 def _enter(number: int, folder: str, store: Store) -> None:
@@ -132,9 +137,7 @@ def _enter(number: int, folder: str, store: Store) -> None:
     if store.index.find(number) is not None:
         return
     hierarchy = Hierarchy(store.share, store.layout.job(number).hierarchy)
-    root = hierarchy.node(hierarchy.root)
-    levels = (root.options, store.config.proc_options(root.type), store.config.options)
-    entry = Entry(folder, effective_options(*levels)["priority"], number, LEAP)
+    entry = _new_entry(store, number, folder, hierarchy.node(hierarchy.root))
     draft = f"{entry.name}.{store.share.chance.getrandbits(32):08x}"
     store.share.create(f"{store.layout.tmp}/{draft}")
     store.share.try_move(store.layout.tmp, draft, store.layout.index_folder(folder), entry.name)

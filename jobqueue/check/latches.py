@@ -28,8 +28,6 @@ def _find(job: JobLook, node: Node) -> Iterator[Finding]:
     unfinished = [child for child in node.children if job.states[child] not in ("finished", "won")]
     waits_for = {child for child in node.children if job.states[child] != "finished"}
     over = sorted(held - waits_for)
-    if over:
-        yield _over(job, node, over)
     if unfinished and own.folder in BEGUN:
         yield _early(job, node, unfinished)
     elif absent := [child for child in unfinished if child not in held]:
@@ -42,6 +40,9 @@ def _find(job: JobLook, node: Node) -> Iterator[Finding]:
         says = "the job is blocked and waits for nothing"
         cure = Cure("the job becomes ready", partial(_release, job.files, node.node, []))
         yield _finding(job, node, "latch-empty", says, _evidence(job, node, []), cure)
+    if over:
+        # Order matters: who takes the last one out of a latch that is not whole makes the job ready.
+        yield _over(job, node, over)
 
 
 def _finding(job: JobLook, node: Node, kind: str, says: str, evidence: tuple[str, ...], cure: Cure | None) -> Finding:
@@ -88,6 +89,7 @@ def _early(job: JobLook, node: Node, unfinished: list[int]) -> Finding:
         return _finding(job, node, "early", says, evidence, None)
     assert isinstance(own.token, Token)
     cure = Cure("it goes back to blocked/", partial(_block, job.files, own.token, unfinished))
+    job.assume(node.node, "blocked", own.token._replace(move=own.token.move + 1))
     return _finding(job, node, "early", says, evidence, cure)
 
 

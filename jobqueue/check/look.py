@@ -173,6 +173,7 @@ class JobLook:
         places: all its tokens, in the order in which tokens flow.
         nodes: its jobs, in post-order; empty where the hierarchy is broken.
         broken: why the hierarchy cannot be read, or ``None``.
+        assumed: its jobs whose tokens lie where a repair will put them, not where they were seen.
     """
 
     def __init__(self, look: Look, number: int) -> None:
@@ -195,6 +196,7 @@ class JobLook:
             self._list(folder)
         self.nodes: list[Node] = []
         self.broken: str | None = None
+        self.assumed: set[int] = set()
         try:
             self.nodes = list(Hierarchy(share, self.files.hierarchy).nodes())
             _check_edges(self.nodes, self.files.hierarchy)
@@ -226,6 +228,16 @@ class JobLook:
     def states(self) -> list[str | None]:
         """The folder in which each job's token lies; ``None`` for one that was not seen."""
         return [places[0].folder if places else None for places in self.by_node]
+
+    def assume(self, node: int, folder: str, token: AnyToken) -> None:
+        """From here on a job's token counts as where a repair will put it."""
+        self.by_node[node].insert(0, Place(folder, self.files.token_folder(folder), token.name, token))
+        self.states[node] = folder
+        self.assumed.add(node)
+
+    def assume_entry(self, entry: Entry) -> None:
+        """From here on the entry counts as where a repair will put it."""
+        self.entry = entry
 
     def name(self, node: int) -> str:
         """What people call a job of it."""

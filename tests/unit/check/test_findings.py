@@ -20,6 +20,7 @@ from jobqueue.registry import Registration
 from jobqueue.state import look_up
 from jobqueue.store import Store
 from jobqueue.testing import FakeClock
+from jobqueue.worker.runner import Step
 from tests.damages import (
     CANCELLED,
     DEAD,
@@ -340,10 +341,66 @@ def test_what_is_wrong_behind_something_else_is_mended_in_the_same_repair(store:
     older_token(store)
     put_entry(store, HALF, "waiting")
     touch(store.layout.job(HALF).latch(3), "0000000")
-    assert kinds(store) == ["two-tokens"]
+    told = audit(store).found
+    assert [finding.kind for finding in told] == ["two-tokens", "latch-over", "not-woken"]
     report = repair(store)
-    assert [finding.kind for finding in report.found] == ["two-tokens", "latch-over", "not-woken"]
+    assert [finding.told for finding in report.found] == [finding.told for finding in told]
     assert report.left == []
+
+
+def test_a_backup_that_was_laid_over_a_newer_queue_is_told_at_once(store: Store) -> None:
+    put_entry(store, DONE, "held")
+    touch(store.layout.index_folder("runnable"), entry(store, DONE)._replace(moves=0).name)
+    for node in range(4):
+        touch(store.layout.job(DONE).blocked, f"{node:07d}.0.0.0")
+    assert kinds(store) == ["two-entries", *["two-tokens"] * 4, "not-done"]
+
+
+def test_a_result_that_was_moved_by_hand_is_told_with_all_that_follows(store: Store) -> None:
+    finished = token(store, HALF, 0)
+    os.rename(finished, f"{store.layout.job(HALF).failed}/{finished.name}")
+    told = audit(store).found
+    assert [finding.kind for finding in told] == ["latch-missing", "record-differs"]
+    assert [finding.kind for finding in repair(store).found] == ["latch-missing", "record-differs"]
+    assert kinds(store) == ["record-differs"]
+
+
+def test_what_a_lost_token_hides_is_told_with_it(store: Store) -> None:
+    """The root's token is lost, its latch too; jobs are ready, and the entry waits."""
+    job = store.layout.job(FRESH)
+    os.unlink(token(store, FRESH, 3))
+    shutil.rmtree(job.latch(3))
+    put_entry(store, FRESH, "waiting")
+    told = audit(store).found
+    assert [finding.kind for finding in told] == ["lost-token", "latch-missing", "not-woken"]
+    report = repair(store)
+    assert [finding.told for finding in report.found] == [finding.told for finding in told]
+    assert report.left == []
+
+
+def test_what_follows_from_a_repair_that_loses_its_race_is_not_done(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result was taken back; before it is put right a slot claims the job, so that it is waited for again."""
+    job = store.layout.job(HALF)
+    with worker_on(store.layout.dir) as worker:
+        assert [worker.step(), worker.step()] == [Step.RAN, Step.RAN]
+    before = Path(job.ready, "0000001.1.9.0")
+    os.rename(token(store, HALF, 1), before)
+    os.makedirs(job.latch(2))
+    touch(job.latch(2), "0000001")
+    assert kinds(store) == ["taken-back", "latch-over"]
+    away = dead_worker(store) / "running" / f"{HALF}.0000001.2.10.0.1"
+    move = store.share.try_move
+
+    def claimed_first(source_dir: str, source: str, target_dir: str, target: str) -> bool:
+        if source == before.name and before.exists():
+            os.rename(before, away)
+        return move(source_dir, source, target_dir, target)
+
+    monkeypatch.setattr(store.share, "try_move", claimed_first)
+    repair(store)
+    assert store.share.has(job.latch(2), "0000001")
 
 
 # --- entries and directories -----------------------------------------------------------------------------------------

@@ -138,7 +138,11 @@ def test_after_a_repair_a_queue_is_sound_and_a_worker_can_run_the_rest(seed: int
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as directory:
         store = _make(Path(directory) / "queue", chance)
         told = [_damage(store, chance) for _ in range(count)]
+        foretold = {(finding.kind, finding.job, finding.path) for finding in audit(store).found}
         report = repair(store)
+        # A look says all that a repair will do.
+        done = {(finding.kind, finding.job, finding.path) for finding in report.found}
+        assert done == foretold, (told, sorted(done ^ foretold, key=str))
         left = {finding.kind for finding in report.left if not finding.is_note}
         assert left <= _STAYS, (told, report)
         before = snapshot(store.layout.dir)
