@@ -8,6 +8,7 @@ from functools import partial
 from jobqueue import control
 from jobqueue.check.finding import Cure, Finding, aside
 from jobqueue.check.look import JobLook, Look
+from jobqueue.errors import how_to_mend
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.layout import INDEX_FOLDERS, Entry, base_name
 from jobqueue.options import effective_options
@@ -169,7 +170,7 @@ def _make_part(number: int, path: str, store: Store) -> None:
 
 
 def _broken(job: JobLook) -> Finding:
-    says = f"the job is broken: {job.broken}; nothing can be done with it but `jobqueue delete job{job.number}`"
+    says = f"the job is broken: {job.broken}; {how_to_mend(job.number)}; what else is wrong with it shows only then"
     is_open = job.entry is not None and job.entry.folder in ("runnable", "waiting")
     cure = Cure("it is held, so that the others go on", partial(_hold, job.number)) if is_open else None
     return _finding(job, "broken", job.files.hierarchy, says, cure)

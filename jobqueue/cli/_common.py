@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jobqueue.errors import BrokenJobError, JobQueueError, LostRaceError
-from jobqueue.layout import QUEUE_VARIABLE
+from jobqueue.errors import BrokenJobError, JobQueueError, LostRaceError, how_to_mend
+from jobqueue.layout import QUEUE_VARIABLE, base_name, parse_job_number
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
@@ -126,6 +126,9 @@ def exit_code(error: JobQueueError | OSError) -> int:
 
 def describe(error: JobQueueError | OSError) -> str:
     """An error in one sentence."""
+    if isinstance(error, BrokenJobError) and error.path:
+        number = parse_job_number(base_name(os.path.dirname(error.path)))
+        return f"{error}; {how_to_mend(number)}"
     if isinstance(error, JobQueueError) or error.strerror is None:
         return str(error)
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

@@ -83,7 +83,10 @@ def test_what_cannot_be_repaired_is_an_exit_code_of_1(cli: Cli, queue_dir: Path)
     answer = cli("check", "--repair")
     assert answer.code == 1
     assert answer.out.endswith("1 job: not sound, 1 finding, 0 repaired\n")
-    assert "nothing can be done with it but `jobqueue delete job1`" in answer.out
+    remedy = "restore the file from a backup and `jobqueue release job1`, or `jobqueue delete job1`"
+    assert f"; {remedy}; what else is wrong with it shows only then (broken)\n" in answer.out
+    for command in ("show", "tree", "log"):
+        assert cli.refused(command, "job1", code=1).strip().endswith(f"; {remedy}")
     assert cli("list", "--json").json[0]["state"] == "held"
     (row,) = cli("check", "--repair", "--json").json
     assert (row["kind"], row["repair"], row["repaired"]) == ("broken", None, False)
