@@ -21,21 +21,55 @@ LEAP = 1000
 
 
 def find_in_queue(look: Look) -> Iterator[Finding]:
-    """Directories that are missing, and numbers that might be used again."""
+    """Directories that are missing, or are none, and numbers that might be used again."""
     layout = look.store.layout
     here = look.names(layout.dir)
-    wanted = [layout.index, layout.tmp, layout.trash, layout.workers]
-    missing = [path for path in wanted if base_name(path) not in here]
     folders = [*map(layout.index_folder, INDEX_FOLDERS), layout.last]
-    missing += [path for path in folders if base_name(path) not in look.folders]
-    for path in missing:
-        says = "the directory is missing; a backup may have left it out since it was empty"
-        yield Finding("missing-folder", None, None, path, says, cure=Cure("it is made", partial(_make_dir, path)))
+    # Order matters: what lies in the place of another one is moved to trash/.
+    for path in (layout.trash, layout.index, layout.tmp, layout.workers, *folders):
+        if base_name(path) not in (look.folders if path in folders else here):
+            says = "the directory is missing; a backup may have left it out since it was empty"
+            yield Finding("missing-folder", None, None, path, says, cure=Cure("it is made", partial(_make_dir, path)))
+        elif look.is_file_instead(path):
+            yield file_instead(None, path)
+    if base_name(layout.procs) in here and look.is_file_instead(layout.procs):
+        # Where it is missing there are no procedures in it, and whoever makes it is trusted with the workers' rights.
+        yield file_instead(None, layout.procs, is_made=False)
     yield from _find_number(look)
 
 
 def _make_dir(path: str, store: Store) -> None:
     store.share.try_make_dir(path)
+
+
+def file_instead(job: JobLook | None, path: str, *, is_made: bool = True) -> Finding:
+    """What is said of a file that lies where a directory belongs.
+
+    Args:
+        job: the top-level job to which the directory belongs, or ``None``.
+        path: of the file.
+        is_made: whether the directory is made then.
+    """
+    number, name = (job.number, f"job{job.number}") if job else (None, None)
+    words = "the file goes to trash/" if base_name(path) != "trash" else "the file is renamed to .gone-trash-..."
+    cure = Cure(f"{words}, and the directory is made" if is_made else words, partial(_replace, number, path, is_made))
+    return Finding("not-a-directory", number, name, path, "a file lies where a directory belongs", cure=cure)
+
+
+def _replace(number: int | None, path: str, is_made: bool, store: Store) -> None:
+    layout = store.layout
+    if store.share.is_file_instead(path):
+        name = f"{base_name(path).lstrip('.')}.{store.share.chance.getrandbits(32):08x}"
+        target = f"{layout.trash}/{name}" if number is None else f"{layout.trash}/{number}.{name}"
+        if path == layout.trash:
+            target = f"{layout.dir}/.gone-{name.replace('.', '-')}"
+        store.share.move_file_aside(path, target)
+    if not is_made:
+        return
+    if number is None:
+        _make_dir(path, store)
+    else:
+        _make_part(number, path, store)
 
 
 def _find_number(look: Look) -> Iterator[Finding]:
@@ -116,6 +150,7 @@ def _find_deleting(job: JobLook) -> Iterator[Finding]:
 def _find_unpublished(job: JobLook) -> Iterator[Finding]:
     has_begun = any(place.token.move for place in job.places) or bool(job.look.names(job.files.journals))
     is_fenced = job.files.ready in job.missing and job.files.blocked in job.missing
+    is_fenced = is_fenced and job.files.tokens not in job.files_instead
     if has_begun and not is_fenced and not job.broken:
         folder = "done" if job.states[-1] in ("finished", "cancelled") else "held"
         says = "the job has been worked at and has no entry, so that nobody sees it"
@@ -155,7 +190,9 @@ def _remove_unpublished(number: int, store: Store) -> None:
 
 
 def find_in_directory(job: JobLook) -> Iterator[Finding]:
-    """Parts of a job's directory that are missing, or cannot be read."""
+    """Parts of a job's directory that are missing, or are no directories, or cannot be read."""
+    for path in job.files_instead:
+        yield file_instead(job, path)
     for path in job.missing:
         says = "the directory is missing; a backup may have left it out since it was empty"
         yield _finding(job, "missing-folder", path, says, Cure("it is made", partial(_make_part, job.number, path)))

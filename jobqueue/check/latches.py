@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from jobqueue.check.entries import file_instead
 from jobqueue.check.finding import Cure, Finding
 from jobqueue.check.look import BEGUN, JobLook
 from jobqueue.hierarchy import Node
@@ -18,13 +19,15 @@ def find_in_latches(job: JobLook) -> Iterator[Finding]:
     if job.entry.folder == "done" or "cancelled" in job.states:
         # Nothing of it is begun any more, so nothing waits.
         return
+    held = job.latched
+    # A latch that is missing is one that is empty, so none is made in the file's place.
+    yield from (file_instead(job, path, is_made=False) for path in job.latch_files)
     for node in job.nodes:
-        yield from _find(job, node)
+        yield from _find(job, node, held.get(node.node, set()))
 
 
-def _find(job: JobLook, node: Node) -> Iterator[Finding]:
+def _find(job: JobLook, node: Node, held: set[int]) -> Iterator[Finding]:
     own = job.by_node[node.node][0]
-    held = job.latched.get(node.node, set())
     unfinished = [child for child in node.children if job.states[child] not in ("finished", "won")]
     waits_for = {child for child in node.children if job.states[child] != "finished"}
     over = sorted(held - waits_for)

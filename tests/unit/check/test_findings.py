@@ -30,6 +30,7 @@ from tests.damages import (
     STALLED,
     dead_worker,
     entry,
+    file_instead,
     lost_cancelled,
     lost_failed,
     lost_finished,
@@ -38,9 +39,12 @@ from tests.damages import (
     lost_worker,
     older_token,
     put_entry,
+    ready_a_file,
     token,
     touch,
+    trash_a_file,
     won_and_ready,
+    workers_a_file,
 )
 from tests.support import snapshot
 from tests.support_share import Call, HookedShare, QuickShare, watched_calls
@@ -520,6 +524,79 @@ def test_a_tombstone_keeps_the_number_of_what_was_deleted(store: Store) -> None:
     assert store.index.take_number() == 9
 
 
+# --- files that lie where directories belong -------------------------------------------------------------------------
+
+
+def test_a_file_in_the_place_of_a_directory_goes_to_trash_with_what_is_in_it(store: Store) -> None:
+    workers_a_file(store)
+    found = only(store)
+    assert (found.kind, found.path, found.job) == ("not-a-directory", store.layout.workers, None)
+    assert found.says == "a file lies where a directory belongs"
+    assert repair(store).is_sound
+    assert store.share.names(store.layout.workers) == []
+    (name,) = store.share.names(store.layout.trash)
+    assert name.startswith("workers.")
+    assert Path(store.layout.trash, name).read_bytes() == b"a file"
+
+
+def test_a_file_in_a_job_goes_to_trash_under_its_number(store: Store) -> None:
+    ready_a_file(store)
+    repair(store)
+    (name,) = store.share.names(store.layout.trash)
+    assert name.startswith(f"{HALF}.ready.")
+    control.delete(store, HALF)
+    assert store.share.names(store.layout.trash) == []
+
+
+def test_a_file_in_the_place_of_trash_itself_is_renamed_beside_it(store: Store) -> None:
+    trash_a_file(store)
+    repair(store)
+    (name,) = [name for name in store.share.names(store.layout.dir) if name.startswith(".gone-trash-")]
+    assert Path(store.layout.dir, name).read_bytes() == b"a file"
+    assert audit(store).found == []
+
+
+def test_a_file_in_the_place_of_procs_goes_and_nobody_is_trusted_with_a_new_one(store: Store) -> None:
+    file_instead(store.layout.procs)
+    assert kinds(store) == ["not-a-directory"]
+    assert repair(store).is_sound
+    assert not store.share.has(store.layout.dir, "procs")
+
+
+def test_a_link_that_leads_nowhere_is_no_directory_and_one_to_a_directory_is(store: Store, tmp_path: Path) -> None:
+    for number, target in ((FRESH, tmp_path / "nowhere"), (HALF, tmp_path / "elsewhere")):
+        shutil.rmtree(store.layout.job(number).journals)
+        os.symlink(target, store.layout.job(number).journals)
+    os.mkdir(tmp_path / "elsewhere")
+    assert [(found.kind, found.job) for found in audit(store).found if not found.is_note] == [
+        ("not-a-directory", f"job{FRESH}")
+    ]
+    assert repair(store).is_sound
+    assert os.path.isdir(store.layout.job(FRESH).journals)
+    assert os.path.islink(store.layout.job(HALF).journals)
+
+
+def test_a_directory_that_another_repair_has_just_made_is_left_where_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers_a_file(store)
+    look = store.share.is_file_instead
+
+    def then_another_repairs(path: str) -> bool:
+        was_file = look(path)
+        if was_file:
+            os.unlink(path)
+            os.mkdir(path)
+            touch(path, "of-somebody")
+        return was_file
+
+    (found,) = audit(store).found
+    monkeypatch.setattr(store.share, "is_file_instead", then_another_repairs)
+    assert found.cure is not None
+    found.cure.mend(store)
+    assert store.share.names(store.layout.workers) == ["of-somebody"]
+
+
 # --- notes -----------------------------------------------------------------------------------------------------------
 
 
@@ -587,7 +664,7 @@ def test_a_look_at_a_job_is_a_few_listings_and_its_files_and_writes_nothing(
         share.seen.clear()
         assert audit(store) == ([], [], count)
         assert not [call for call in share.seen if call.writes]
-        costs.append((share.count("listdir"), share.count("open"), len(share.seen)))
+        costs.append((share.count("listdir") + share.count("scandir"), share.count("open"), len(share.seen)))
     listings, files, calls = (many - few for few, many in zip(*costs, strict=True))
     # Its directory and its five folders of tokens; of the hierarchy the header and the lines, and a journal.
     assert (listings / 10, files / 10) == (6, 3)
