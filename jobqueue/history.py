@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from jobqueue.journal import events
@@ -10,6 +11,10 @@ from jobqueue.state import AnyToken, JobState, Sighting
 from jobqueue.store import Store
 
 _SUFFIX = ".jsonl"
+# What workers write of an attempt that they ended, or found dead. Format 1 has no key that tells a last death from a
+# failure, nor an attempt that ran too long and is forgiven from a death.
+_LAST_DEATH = re.compile(r"; \d+ attempts have died\Z")
+_RAN_TOO_LONG = "it ran longer than its timeout"
 
 
 class AttemptView(NamedTuple):
@@ -17,8 +22,9 @@ class AttemptView(NamedTuple):
 
     Attributes:
         attempt: its number.
-        state: ``running``; ``finished`` or ``failed``; ``cancelled``; ``died`` (its process ended); ``superseded`` (its
-            result came too late and changes nothing); ``given back`` (it ended without a result).
+        state: ``running``; ``finished``; ``failed`` (with an error of its own, at its timeout, or since somebody said
+            so); ``died`` (its process or its worker did, also where the job has failed by that); ``cancelled``;
+            ``superseded`` (its result came too late and changes nothing); ``given back`` (it ended without a result).
         worker: who ran it; ``None`` if that is not known.
         began: seconds since the epoch by the worker's clock, or ``None``.
         ended: the same.
@@ -97,10 +103,18 @@ def _view(number: int, found: list[Event], directory: str, seen: Sighting) -> At
     fields = end.fields if end else {}
     state = _state(token, seen.state, fields)
     reason = fields.get("error") or ("record lost" if isinstance(token, ClosedToken) and end is None else None)
-    ran = start or end
-    worker = ran.worker if ran else seen.worker if token else None
+    worker = _who_ran(start, end, token, seen)
     began = start.fields.get("time") if start else fields.get("start")
     return AttemptView(number, state, worker, began, fields.get("end"), reason, directory)
+
+
+def _who_ran(start: Event | None, end: Event | None, token: AnyToken | None, seen: Sighting) -> str | None:
+    if start:
+        return start.worker
+    if end:
+        # Who writes of an attempt that was another's does not know when it began.
+        return end.worker if end.fields.get("start") is not None else None
+    return seen.worker if token else None
 
 
 def _is_meant(token: ClosedToken, event: Event) -> bool:
@@ -109,10 +123,15 @@ def _is_meant(token: ClosedToken, event: Event) -> bool:
 
 
 def _state(token: AnyToken | None, state: JobState, fields: dict[str, Any]) -> str:
-    if isinstance(token, ClosedToken | RunningToken | WonToken):
+    if isinstance(token, RunningToken | WonToken):
         return state.value
+    error = str(fields.get("error"))
     if fields.get("event") == "died":
+        return JobState.FAILED.value if error.startswith(_RAN_TOO_LONG) else "died"
+    if fields.get("ok") is False and fields.get("start") is None and _LAST_DEATH.search(error):
         return "died"
+    if isinstance(token, ClosedToken):
+        return state.value
     if fields.get("ok") is False:
         return JobState.FAILED.value
     if fields.get("ok"):

@@ -20,6 +20,7 @@ from jobqueue.registry import Registration
 from jobqueue.state import look_up
 from jobqueue.store import Store
 from jobqueue.testing import FakeClock
+from jobqueue.worker.runner import Step
 from tests.damages import (
     CANCELLED,
     DEAD,
@@ -32,6 +33,7 @@ from tests.damages import (
     dead_worker,
     done_too_early,
     entry,
+    file_instead,
     half_cancelled,
     latch_lost,
     latch_lost_in_part,
@@ -49,10 +51,13 @@ from tests.damages import (
     older_token,
     open_below_a_finished_root,
     put_entry,
+    ready_a_file,
     ready_too_early,
     token,
     touch,
+    trash_a_file,
     won_and_ready,
+    workers_a_file,
 )
 from tests.support import snapshot
 from tests.support_share import Call, HookedShare, QuickShare, watched_calls
@@ -356,9 +361,10 @@ def test_what_is_wrong_behind_something_else_is_mended_in_the_same_repair(store:
     older_token(store)
     put_entry(store, HALF, "waiting")
     touch(store.layout.job(HALF).latch(3), "0000000")
-    assert kinds(store) == ["two-tokens"]
+    told = audit(store).found
+    assert [finding.kind for finding in told] == ["two-tokens", "latch-over", "not-woken"]
     report = repair(store)
-    assert [finding.kind for finding in report.found] == ["two-tokens", "latch-over", "not-woken"]
+    assert [finding.told for finding in report.found] == [finding.told for finding in told]
     assert report.left == []
 
 
@@ -707,6 +713,61 @@ def test_a_job_that_comes_back_from_done_may_do_so_twice_and_not_if_it_was_held_
     assert entry(store, FRESH).folder == "held"
 
 
+def test_a_backup_that_was_laid_over_a_newer_queue_is_told_at_once(store: Store) -> None:
+    put_entry(store, DONE, "held")
+    touch(store.layout.index_folder("runnable"), entry(store, DONE)._replace(moves=0).name)
+    for node in range(4):
+        touch(store.layout.job(DONE).blocked, f"{node:07d}.0.0.0")
+    assert kinds(store) == ["two-entries", *["two-tokens"] * 4, "not-done"]
+
+
+def test_a_result_that_was_moved_by_hand_is_told_with_all_that_follows(store: Store) -> None:
+    finished = token(store, HALF, 0)
+    os.rename(finished, f"{store.layout.job(HALF).failed}/{finished.name}")
+    told = audit(store).found
+    assert [finding.kind for finding in told] == ["latch-missing", "record-differs"]
+    assert [finding.kind for finding in repair(store).found] == ["latch-missing", "record-differs"]
+    assert kinds(store) == ["record-differs"]
+
+
+def test_what_a_lost_token_hides_is_told_with_it(store: Store) -> None:
+    """The root's token is lost, its latch too; jobs are ready, and the entry waits."""
+    job = store.layout.job(FRESH)
+    os.unlink(token(store, FRESH, 3))
+    shutil.rmtree(job.latch(3))
+    put_entry(store, FRESH, "waiting")
+    told = audit(store).found
+    assert [finding.kind for finding in told] == ["lost-token", "latch-missing", "not-woken"]
+    report = repair(store)
+    assert [finding.told for finding in report.found] == [finding.told for finding in told]
+    assert report.left == []
+
+
+def test_what_follows_from_a_repair_that_loses_its_race_is_not_done(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result was taken back; before it is put right a slot claims the job, so that it is waited for again."""
+    job = store.layout.job(HALF)
+    with worker_on(store.layout.dir) as worker:
+        assert [worker.step(), worker.step()] == [Step.RAN, Step.RAN]
+    before = Path(job.ready, "0000001.1.9.0")
+    os.rename(token(store, HALF, 1), before)
+    os.makedirs(job.latch(2))
+    touch(job.latch(2), "0000001")
+    assert kinds(store) == ["taken-back", "latch-over"]
+    away = dead_worker(store) / "running" / f"{HALF}.0000001.2.10.0.1"
+    move = store.share.try_move
+
+    def claimed_first(source_dir: str, source: str, target_dir: str, target: str) -> bool:
+        if source == before.name and before.exists():
+            os.rename(before, away)
+        return move(source_dir, source, target_dir, target)
+
+    monkeypatch.setattr(store.share, "try_move", claimed_first)
+    repair(store)
+    assert store.share.has(job.latch(2), "0000001")
+
+
 # --- entries and directories -----------------------------------------------------------------------------------------
 
 
@@ -824,6 +885,79 @@ def test_a_tombstone_keeps_the_number_of_what_was_deleted(store: Store) -> None:
     assert store.index.take_number() == 9
 
 
+# --- files that lie where directories belong -------------------------------------------------------------------------
+
+
+def test_a_file_in_the_place_of_a_directory_goes_to_trash_with_what_is_in_it(store: Store) -> None:
+    workers_a_file(store)
+    found = only(store)
+    assert (found.kind, found.path, found.job) == ("not-a-directory", store.layout.workers, None)
+    assert found.says == "a file lies where a directory belongs"
+    assert repair(store).is_sound
+    assert store.share.names(store.layout.workers) == []
+    (name,) = store.share.names(store.layout.trash)
+    assert name.startswith("workers.")
+    assert Path(store.layout.trash, name).read_bytes() == b"a file"
+
+
+def test_a_file_in_a_job_goes_to_trash_under_its_number(store: Store) -> None:
+    ready_a_file(store)
+    repair(store)
+    (name,) = store.share.names(store.layout.trash)
+    assert name.startswith(f"{HALF}.ready.")
+    control.delete(store, HALF)
+    assert store.share.names(store.layout.trash) == []
+
+
+def test_a_file_in_the_place_of_trash_itself_is_renamed_beside_it(store: Store) -> None:
+    trash_a_file(store)
+    repair(store)
+    (name,) = [name for name in store.share.names(store.layout.dir) if name.startswith(".gone-trash-")]
+    assert Path(store.layout.dir, name).read_bytes() == b"a file"
+    assert audit(store).found == []
+
+
+def test_a_file_in_the_place_of_procs_goes_and_nobody_is_trusted_with_a_new_one(store: Store) -> None:
+    file_instead(store.layout.procs)
+    assert kinds(store) == ["not-a-directory"]
+    assert repair(store).is_sound
+    assert not store.share.has(store.layout.dir, "procs")
+
+
+def test_a_link_that_leads_nowhere_is_no_directory_and_one_to_a_directory_is(store: Store, tmp_path: Path) -> None:
+    for number, target in ((FRESH, tmp_path / "nowhere"), (HALF, tmp_path / "elsewhere")):
+        shutil.rmtree(store.layout.job(number).journals)
+        os.symlink(target, store.layout.job(number).journals)
+    os.mkdir(tmp_path / "elsewhere")
+    assert [(found.kind, found.job) for found in audit(store).found if not found.is_note] == [
+        ("not-a-directory", f"job{FRESH}")
+    ]
+    assert repair(store).is_sound
+    assert os.path.isdir(store.layout.job(FRESH).journals)
+    assert os.path.islink(store.layout.job(HALF).journals)
+
+
+def test_a_directory_that_another_repair_has_just_made_is_left_where_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers_a_file(store)
+    look = store.share.is_file_instead
+
+    def then_another_repairs(path: str) -> bool:
+        was_file = look(path)
+        if was_file:
+            os.unlink(path)
+            os.mkdir(path)
+            touch(path, "of-somebody")
+        return was_file
+
+    (found,) = audit(store).found
+    monkeypatch.setattr(store.share, "is_file_instead", then_another_repairs)
+    assert found.cure is not None
+    found.cure.mend(store)
+    assert store.share.names(store.layout.workers) == ["of-somebody"]
+
+
 # --- notes -----------------------------------------------------------------------------------------------------------
 
 
@@ -891,7 +1025,7 @@ def test_a_look_at_a_job_is_a_few_listings_and_its_files_and_writes_nothing(
         share.seen.clear()
         assert audit(store) == ([], [], count)
         assert not [call for call in share.seen if call.writes]
-        costs.append((share.count("listdir"), share.count("open"), len(share.seen)))
+        costs.append((share.count("listdir") + share.count("scandir"), share.count("open"), len(share.seen)))
     listings, files, calls = (many - few for few, many in zip(*costs, strict=True))
     # Its directory and its five folders of tokens; of the hierarchy the header and the lines, and a journal.
     assert (listings / 10, files / 10) == (6, 3)
