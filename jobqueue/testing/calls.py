@@ -46,7 +46,6 @@ class _DirEntry(NamedTuple):
     """As much of os.DirEntry as share.py reads."""
 
     name: str
-    path: str
     node: File | Directory
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002  there are no links to follow
@@ -135,14 +134,17 @@ class ModelCalls(ModelProcess):
 
         return self._call(ModelCall("listdir", path), do)
 
-    def scandir(self, path: str) -> _Scan:
-        def do() -> _Scan:
-            directory = self.host.directory(path)
-            names = self.host.names(directory, path)
-            entries = directory.entries
-            return _Scan(_DirEntry(name, f"{path}/{name}", entries[name]) for name in names if name in entries)
+    def scandir(self, fd: int) -> _Scan:
+        opened = self._fds[fd]
+        assert isinstance(opened.node, Directory)
+        directory = opened.node
 
-        return self._call(ModelCall("scandir", path), do)
+        def do() -> _Scan:
+            names = self.host.names(directory, opened.path)
+            entries = directory.entries
+            return _Scan(_DirEntry(name, entries[name]) for name in names if name in entries)
+
+        return self._call(ModelCall("scandir", opened.path), do)
 
     def mkdir(self, path: str, mode: int = _RIGHTS) -> None:
         def do() -> None:
