@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobqueue import liveness
 from jobqueue.identity import describe_process
 from jobqueue.liveness import Watch
 from jobqueue.share import Lock
@@ -170,6 +171,17 @@ def test_a_process_id_that_is_used_again_is_another_process(bench: Bench) -> Non
     here = describe_process()
     bench.come("b", **{**here, "started_ticks": here["started_ticks"] - 1})
     assert bench.until_dead("b", "b") <= 2
+
+
+@pytest.mark.parametrize("key", ["host", "boot", "pidns"])
+def test_where_nothing_says_which_host_this_is_nobody_is_looked_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    name = {"host": "host_name", "boot": "boot_id", "pidns": "pid_namespace"}[key]
+    monkeypatch.setattr(liveness, name, lambda: "")
+    bench.watch = Watch(bench.store, "a-me")
+    bench.come("b", **{**describe_process(), "pid": 2**22 + 1, key: ""})
+    assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
 
 
 @pytest.mark.parametrize("key", ["host", "boot", "pidns"])
