@@ -217,6 +217,10 @@ class Share:
         seen = os.stat(path)
         return stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_mtime_ns
 
+    def inode(self, path: str) -> int:
+        """The number by which its file system knows a file or directory: on a server the same for all hosts."""
+        return os.stat(path).st_ino
+
     def changed_at(self, path: str) -> float | None:
         """When a file was last changed, by the server's clock in seconds, or ``None`` if it is missing.
 

@@ -35,6 +35,7 @@ class _Stat(NamedTuple):
     """As much of os.stat_result as share.py reads."""
 
     st_mode: int
+    st_ino: int
     st_uid: int
     st_size: int
     st_mtime: float
@@ -201,7 +202,7 @@ class ModelCalls(ModelProcess):
         tick, size = (node.tick, self.host.size(node)) if is_fresh else self.host.attributes(node)
         mode = 0o040000 | node.mode if isinstance(node, Directory) else 0o100644
         changed_at = self.server.changed_at(tick)
-        return _Stat(mode, os.geteuid(), size, changed_at, int(changed_at * 1e9), changed_at)
+        return _Stat(mode, self.server.inode(node), os.geteuid(), size, changed_at, int(changed_at * 1e9), changed_at)
 
     # --- open files ----------------------------------------------------------------------------------------------
 
