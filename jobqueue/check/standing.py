@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from jobqueue.check.finding import Cure, Finding
-from jobqueue.check.look import JobLook
+from jobqueue.check.look import JobLook, Place
 from jobqueue.layout import JobLayout
 from jobqueue.store import Store
 
@@ -16,7 +16,7 @@ _ENDED = ("finished", "cancelled")
 def find_in_standing(job: JobLook) -> Iterator[Finding]:
     """A job that nobody looks at, or that everybody would look at for ever."""
     assert job.entry is not None
-    opens = sorted(place.name for place in job.places if place.folder in ("blocked", "ready"))
+    opens = [place for place in job.places if place.folder in ("blocked", "ready")]
     ready = sorted(place.name for place in job.places if place.folder == "ready")
     # Cancelling begins with the entry, so what is cancelled shows that somebody wanted that of all of it.
     ends = [job.by_node[-1][0]] + [places[0] for places in job.by_node if places[0].folder == "cancelled"]
@@ -40,16 +40,17 @@ def _finding(job: JobLook, kind: str, says: str, evidence: tuple[str, ...], cure
     return Finding(kind, job.number, f"job{job.number}", path, says, evidence, cure)
 
 
-def _open_under_done(job: JobLook, opens: list[str]) -> Finding:
+def _open_under_done(job: JobLook, opens: list[Place]) -> Finding:
     """CRASH: somebody died while he cancelled it. RACE: or he is at work, and then these become fewer."""
     says = f"the entry is in done/, and {len(opens)} of its jobs still wait"
-    if job.states[-1] in _ENDED or "cancelled" in job.states:
+    if job.states[-1] in _ENDED or "cancelled" in job.states or any(place.token.attempt for place in opens):
+        # What has been tried was perhaps all that there was to cancel: it ran then, and was given back since.
         cure = Cure("they are cancelled", partial(_cancel, job.files))
     else:
         # Of a cancel that has died this early nobody was told; of a submission somebody was.
         says += "; nothing of it was cancelled"
         cure = Cure("the entry goes to runnable/", partial(_revive, job.number))
-    return _finding(job, "open-under-done", says, tuple(opens), cure)
+    return _finding(job, "open-under-done", says, tuple(sorted(place.name for place in opens)), cure)
 
 
 def _done(number: int, store: Store) -> None:

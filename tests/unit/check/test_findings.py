@@ -15,7 +15,7 @@ from jobqueue.check.audit import audit, repair
 from jobqueue.check.finding import Finding
 from jobqueue.errors import FormatVersionError
 from jobqueue.journal import read_record
-from jobqueue.layout import ClosedToken, RunningToken
+from jobqueue.layout import ClosedToken, RunningToken, Token
 from jobqueue.registry import Registration
 from jobqueue.state import look_up
 from jobqueue.store import Store
@@ -310,6 +310,21 @@ def test_a_lost_failure_stays_one_and_a_cancelled_job_too(store: Store) -> None:
     repair(store)
     assert token(store, STALLED, 0).parent.name == "failed"
     assert token(store, CANCELLED, 3).parent.name == "cancelled"
+
+
+def test_a_job_whose_cancel_was_acknowledged_while_all_of_it_ran_is_not_run_again(store: Store) -> None:
+    """Nothing of it could be cancelled then; its worker has died since, and its sweeper before he had cancelled it."""
+    number = attached(store.layout.dir, QuickShare(7)).createJobRoot("noop").activate().number
+    job, files = store.layout.job(number), store.layout.worker(DEAD)
+    dead_worker(store)
+    running = store.tokens.try_claim(job, Token(0, 0, 0, 0), DEAD, 1)
+    assert running is not None
+    control.cancel(store, number)
+    os.rename(f"{files.running}/{running.name}", f"{job.ready}/{Token(0, 1, 2, 1).name}")
+    assert kinds(store) == ["open-under-done"]
+    assert repair(store).is_sound
+    assert entry(store, number).folder == "done"
+    assert token(store, number, 0).parent.name == "cancelled"
 
 
 def test_a_new_token_is_above_all_attempts_that_are_known(store: Store) -> None:
