@@ -207,7 +207,7 @@ def fence(store: Store, job: JobLayout) -> None:
             for name in store.share.names_or_none(folder) or ():
                 # What is no token would keep the folder, and is to go with the job anyway.
                 if Token.parse(name) is None:
-                    _remove(store, f"{folder}/{name}")
+                    store.share.remove_tree(f"{folder}/{name}")
         if all(_is_fenced(store, folder) for folder in folders):
             return
     raise OSError(f"{job.dir}: its tokens moved at every try; delete it again")
@@ -236,20 +236,13 @@ def remove_rest(store: Store, number: int) -> bool:
         store.share.try_unlink(job.dir)
     for name in names or ():
         if name != ".waits":
-            _remove(store, f"{job.dir}/{name}")
+            store.share.remove_tree(f"{job.dir}/{name}")
     # Last, since a settler that is late takes a missing latch for an empty one.
-    _remove(store, job.waits)
+    store.share.remove_tree(job.waits)
     gone = store.share.remove_dir(job.dir) is not Removal.NOT_EMPTY
     if gone:
         for name in store.share.names(store.layout.trash):
             entry = Entry.parse("trash", name)
             if (entry and entry.number == number) or name.startswith(f"{number}."):
-                _remove(store, f"{store.layout.trash}/{name}")
+                store.share.remove_tree(f"{store.layout.trash}/{name}")
     return gone
-
-
-def _remove(store: Store, path: str) -> None:
-    try:
-        store.share.remove_tree(path)
-    except NotADirectoryError:
-        store.share.try_unlink(path)

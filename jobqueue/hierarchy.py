@@ -15,14 +15,24 @@ from typing import Any
 
 from jobqueue.errors import BrokenJobError
 from jobqueue.layout import FORMAT_VERSION
+from jobqueue.options import check_stored
 from jobqueue.params import dumps
 from jobqueue.share import Share
 
 _HEADER_BYTES = 256
 _OFFSET_BYTES = 14
 _SUBMITTER_BYTES = 120  # as JSON; the header's other fields take 110 at most
+_MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _WINDOW_NODES = 256
 _WINDOW_BYTES = 1 << 18
+_TEXT, _TEXT_OR_NONE, _OBJECT, _INTS = (
+    frozenset({str}),
+    frozenset({str, type(None)}),
+    frozenset({dict}),
+    frozenset({int}),
+)
+# Of what kinds the parts of a line are; edges are looked at by themselves.
+_KINDS = {"place": _TEXT, "type": _TEXT_OR_NONE, "label": _TEXT_OR_NONE, "params": _OBJECT, "options": _OBJECT}
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,28 @@ class Node:
             "params": self.params,
         }
         return dumps(stored).encode("ascii") + b"\n"
+
+    def check(self, count: int) -> None:
+        """Raises ValueError where a line that was read is JSON, and not what was written.
+
+        Args:
+            count: how many jobs the hierarchy has.
+        """
+        for name, kinds in _KINDS.items():
+            if type(getattr(self, name)) not in kinds:
+                raise ValueError(f"its {name} is {getattr(self, name)!r:.60}")
+        check_stored(self.options)
+        if not _are_between(self.children, -1, self.node):
+            raise ValueError("it waits for what is not before it")
+        if not _are_between(self.parents, self.node, count):
+            raise ValueError("what is not after it waits for it")
+
+
+def _are_between(nodes: Any, above: int, below: int) -> bool:
+    """Whether something is a list of whole numbers that lie between two others; a root may have ten thousand."""
+    if type(nodes) is not list or not _INTS.issuperset(map(type, nodes)):
+        return False
+    return not nodes or (above < min(nodes) and max(nodes) < below)
 
 
 def encode_hierarchy(nodes: Sequence[Node], *, submitted: float, submitter: str) -> bytes:
@@ -110,7 +142,7 @@ class Hierarchy:
             self.submitter = str(header["by"])
             self._table = int(header["offsets"])
             known = header["format"] == FORMAT_VERSION
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError) as error:
+        except (*_MISSING, ValueError, KeyError, TypeError, OverflowError) as error:
             raise BrokenJobError(f"the hierarchy cannot be read ({error})", path) from error
         if not known:
             raise BrokenJobError("the hierarchy has a format version that this jobqueue does not know", path)
@@ -156,7 +188,7 @@ class Hierarchy:
     def _read(self) -> bytes:
         try:
             return self._share.read(self._path)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        except _MISSING as error:
             raise BrokenJobError(f"the hierarchy cannot be read ({error})", self._path) from error
 
     def _load(self, first: int) -> None:
@@ -172,7 +204,7 @@ class Hierarchy:
             # Long lines make a short window, but never an empty one.
             offsets = [at for at in offsets if at - offsets[0] <= _WINDOW_BYTES or at == offsets[1]]
             data = self._share.read_part(self._path, offsets[0], offsets[-1] - offsets[0])
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError) as error:
+        except (*_MISSING, ValueError) as error:
             raise BrokenJobError(f"the hierarchy cannot be read ({error})", self._path) from error
         base = offsets[0]
         self._window = {
@@ -182,8 +214,10 @@ class Hierarchy:
     def _parse(self, number: int, line: bytes) -> Node:
         try:
             stored = json.loads(line)
-            if stored["node"] != number:
+            if type(stored["node"]) is not int or stored["node"] != number:
                 raise ValueError(f"job {stored['node']} stands where job {number} belongs")
-            return Node(**stored)
+            node = Node(**stored)
+            node.check(self.count)
+            return node
         except (ValueError, KeyError, TypeError) as error:
             raise BrokenJobError(f"job {number} of the hierarchy cannot be read ({error})", self._path) from error

@@ -6,7 +6,7 @@ import getpass
 import os
 import random
 import socket
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobqueue.layout import plain
 
@@ -38,7 +38,7 @@ def new_name(name: str, chance: random.Random) -> str:
 
 def boot_id() -> str:
     """Changes with every start of the host. Source: random(4), /proc/sys/kernel/random/boot_id."""
-    return _line("/proc/sys/kernel/random/boot_id")
+    return _line("/proc/sys/kernel/random/boot_id") or ""
 
 
 def pid_namespace() -> str:
@@ -50,38 +50,61 @@ def pid_namespace() -> str:
         return ""
 
 
-def started_ticks(pid: int) -> int | None:
-    """When a process of this host started, in clock ticks since the boot; ``None`` if there is none.
+class _Stat(NamedTuple):
+    """What the kernel shows of a process. Source: proc(5), /proc/PID/stat, fields 3, 4, 5 and 22."""
 
-    A pid is used again, a pid with its start time is not. Source: proc(5), field 22 of /proc/PID/stat.
-    """
-    text = _line(f"/proc/{pid}/stat")
+    state: str
+    parent: int
+    group: int
+    started_ticks: int
+
+    @property
+    def has_ended(self) -> bool:
+        """A zombie has, and only waits for its parent to hear of it."""
+        return self.state in "ZX"
+
+
+def _stat(pid: int | str) -> _Stat | None:
+    """What is shown of a process; ``None`` if there is none, or if it is hidden from us (``hidepid``)."""
     # The command's name may hold blanks and parentheses; the last one ends it.
-    fields = text.rpartition(")")[2].split()
-    return int(fields[19]) if len(fields) > 19 else None
+    fields = (_line(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    return _Stat(fields[0], int(fields[1]), int(fields[2]), int(fields[19])) if len(fields) > 19 else None
+
+
+def started_ticks(pid: int) -> int | None:
+    """When a process of this host started, in clock ticks since the boot; ``None`` if none is shown.
+
+    A pid is used again, a pid with its start time is not.
+    """
+    seen = _stat(pid)
+    return seen.started_ticks if seen else None
 
 
 def is_process_gone(pid: int, ticks: int | None) -> bool:
-    """Whether a process of this host that started at ``ticks`` is there no more. One that cannot be seen may be.
+    """Whether a process of this host that started at ``ticks`` is certainly there no more.
 
-    A zombie has ended, and only waits for its parent to hear of it. Source: proc(5), /proc/PID/stat.
+    Not guaranteed: ``True`` for every one that is gone. What cannot be seen may be there: with /proc mounted
+    ``hidepid`` other users' processes are hidden. Whether a number is taken kill(2) tells of those, too.
     """
-    if ticks is None or started_ticks(os.getpid()) is None:
-        return False
-    if started_ticks(pid) != ticks:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return True
-    fields = _line(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return len(fields) > 2 and fields[0] in "ZX"
+    except (OSError, OverflowError):
+        # It is another user's, or no number of a process.
+        pass
+    seen = _stat(pid)
+    return seen is not None and (seen.has_ended or (ticks is not None and seen.started_ticks != ticks))
 
 
 def is_group_running(group: int) -> bool:
     """Whether a process of a process group still does something, which one that only waits to be reaped does not.
 
-    Where nobody reaps orphans (a container without an init) these stay for ever. Source: proc(5), /proc/PID/stat.
+    Where nobody reaps orphans (a container without an init) these stay for ever.
     """
     for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
-        fields = _line(f"/proc/{name}/stat").rpartition(")")[2].split() if name.isdecimal() else []
-        if len(fields) > 2 and fields[2] == str(group) and fields[0] not in "ZX":
+        seen = _stat(name) if name.isdecimal() else None
+        if seen is not None and seen.group == group and not seen.has_ended:
             return True
     return not os.path.isdir("/proc/self")
 
@@ -90,9 +113,9 @@ def descendants(pid: int) -> list[int]:
     """The processes of this host that a process has started, with those that they have started, and so on."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
-        fields = _line(f"/proc/{name}/stat").rpartition(")")[2].split() if name.isdecimal() else []
-        if len(fields) > 2:
-            children.setdefault(int(fields[1]), []).append(int(name))
+        seen = _stat(name) if name.isdecimal() else None
+        if seen is not None:
+            children.setdefault(seen.parent, []).append(int(name))
     found: list[int] = []
     pending = [pid]
     while pending:
@@ -115,9 +138,10 @@ def describe_process() -> dict[str, Any]:
     }
 
 
-def _line(path: str) -> str:
+def _line(path: str) -> str | None:
+    """The first line of a file of the kernel; ``None`` where that does not let us read it, or has none."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.readline().strip()
     except OSError:
-        return ""
+        return None

@@ -144,7 +144,8 @@ class Index:
             found = self.find(number)
             if found is None:
                 raise OSError(errno.EIO, "the job was not published; submit it again", f"{runnable}/{entry.name}")
-            return found
+            entry = found
+        # Wherever it is by now, it came into runnable/ or left it; both last from here.
         self.make_last()
         return entry
 

@@ -6,6 +6,7 @@ journal is history for people.
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from jobqueue.share import Appender, Share
 
 _BLOCK_BYTES = 1 << 13
 _MAX_RECORD_BYTES = 1 << 26
+_MISSING = (FileNotFoundError, NotADirectoryError)
 
 
 class Journal:
@@ -57,16 +59,45 @@ class Journal:
 
 
 def read_record(share: Share, path: str, offset: int, node: int, attempt: int) -> dict[str, Any] | None:
-    """The record at an offset of a journal, or ``None`` where it is lost or is not that of this attempt."""
+    """The record at an offset of a journal, or ``None`` where it is lost or is not that of this attempt.
+
+    NFS: a journal that this host once found missing may seem to be so still; whoever decides by a record calls
+    `find_record`.
+    """
     try:
-        data = share.read_part(path, offset, _BLOCK_BYTES)
-        while b"\n" not in data and len(data) < _MAX_RECORD_BYTES:
-            more = share.read_part(path, offset + len(data), len(data) + _BLOCK_BYTES)
-            if not more:
-                break
-            data += more
-    except (FileNotFoundError, NotADirectoryError):
+        return _read_record(share, path, offset, node, attempt)
+    except _MISSING:
         return None
+
+
+def find_record(share: Share, path: str, offset: int, node: int, attempt: int) -> dict[str, Any] | None:
+    """The same as `read_record`, where ``None`` is certain: a listing says whether the journal is missing.
+
+    Raises:
+        OSError: the share is in trouble, or shows a journal that it does not open; call again.
+    """
+    try:
+        return _read_record(share, path, offset, node, attempt)
+    except _MISSING:
+        directory, _, name = path.rpartition("/")
+        try:
+            if name not in share.names_afresh(directory):
+                return None
+        except _MISSING:
+            return None
+    try:
+        return _read_record(share, path, offset, node, attempt)
+    except _MISSING as error:
+        raise OSError(errno.EIO, "the journal is listed and cannot be opened", path) from error
+
+
+def _read_record(share: Share, path: str, offset: int, node: int, attempt: int) -> dict[str, Any] | None:
+    data = share.read_part(path, offset, _BLOCK_BYTES)
+    while b"\n" not in data and len(data) < _MAX_RECORD_BYTES:
+        more = share.read_part(path, offset + len(data), len(data) + _BLOCK_BYTES)
+        if not more:
+            break
+        data += more
     return _record(data.partition(b"\n")[0], node, attempt)
 
 

@@ -149,7 +149,7 @@ class Watch:
     def _dead_here(self, pulse: _Pulse) -> str | None:
         """Why a worker on this host is dead, if it is; that costs no call on the share."""
         info = pulse.info
-        is_here = self._here[2] and (info.get("host"), info.get("boot"), info.get("pidns")) == self._here
+        is_here = all(self._here) and (info.get("host"), info.get("boot"), info.get("pidns")) == self._here
         pid = info.get("pid")
         if is_here and isinstance(pid, int) and is_process_gone(pid, info.get("started_ticks")):
             return f"its process {pid} on this host is gone"

@@ -43,6 +43,13 @@ def check_option(name: str, value: Any) -> None:
         raise OptionError(f"option {name} is {value!r}, but has to be {words}")
 
 
+def check_stored(options: Mapping[str, Any]) -> None:
+    """Raises `OptionError` if a stored option is out of its range; those that only a later version knows are let be."""
+    for name, value in options.items():
+        if name in _RULES:
+            check_option(name, value)
+
+
 class JobOptions:
     """How a job is scheduled. ``None`` means: as queue.cfg says, under ``[NAME proc]``, else under ``[main]``.
 

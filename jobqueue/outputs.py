@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -147,7 +148,7 @@ class Outputs:
             self._share.try_make_dir(temporary)
 
     def _note(self, temporary: str) -> None:
-        line = dumps({"temporary": temporary}).encode("ascii") + b"\n"
+        line = dumps({"temporary": temporary, "noted_in": _mark(self._share, self._notes)}).encode("ascii") + b"\n"
         # What was cut short must not take what comes after it along.
         line, self._is_torn = b"\n" * self._is_torn + line, True
         self._share.append_once(self._notes, line)
@@ -175,19 +176,31 @@ def publish(share: Share, record: Mapping[str, Any]) -> str | None:
 def noted(share: Share, notes: str, job: int, node: int, attempt: int) -> list[str]:
     """The own directories of an attempt, as it has noted them.
 
-    The notes lie where the job can write, so nothing is believed but directories with this attempt's name.
+    The notes lie where the job can write, so nothing is believed but directories with this attempt's name. In a copy of
+    the queue they name directories of the original, where the attempt may still run; those are left.
     """
     try:
         lines = share.read(notes).splitlines()
+        mark = _mark(share, notes)
     except (FileNotFoundError, NotADirectoryError):
         return []
     found = []
     for line in lines:
         try:
-            temporary = json.loads(line)["temporary"]
+            note = json.loads(line)
+            temporary, is_ours = note["temporary"], note["noted_in"] == mark
         except (ValueError, TypeError, KeyError):
             # CRASH: a line that was cut short names nothing.
             continue
-        if isinstance(temporary, str) and is_temporary_of(os.path.basename(temporary), job, node, attempt):
+        if is_ours and isinstance(temporary, str) and is_temporary_of(os.path.basename(temporary), job, node, attempt):
             found.append(temporary)
     return found
+
+
+def _mark(share: Share, notes: str) -> str:
+    """What tells the attempt's directory from a copy of it: its inode, and a checksum of its path.
+
+    One alone would not: two disks use the same inodes, and so does a snapshot; a restored copy may have the path.
+    """
+    directory = os.path.dirname(notes)
+    return f"{share.inode(directory)}-{zlib.crc32(os.fsencode(directory)):08x}"

@@ -6,7 +6,7 @@ from collections import Counter
 from enum import Enum
 from typing import Any, NamedTuple
 
-from jobqueue.identity import boot_id, host_name, pid_namespace, started_ticks
+from jobqueue.identity import boot_id, host_name, is_process_gone, pid_namespace, started_ticks
 from jobqueue.layout import Entry, RunningToken
 from jobqueue.registry import avoided_for, owed, read_info, worker_names
 from jobqueue.state import Summary
@@ -128,6 +128,10 @@ def _is_alive(info: dict[str, Any]) -> bool | None:
     here = {"host": host_name(), "boot": boot_id(), "pidns": pid_namespace()}
     pid = info.get("pid")
     # Without a name space (not Linux) a pid says nothing; with another one it is another process's.
-    if not here["pidns"] or not isinstance(pid, int) or any(info.get(key) != value for key, value in here.items()):
+    if not all(here.values()) or not isinstance(pid, int) or any(info.get(key) != value for key, value in here.items()):
         return None
-    return started_ticks(pid) == info.get("started_ticks")
+    ticks = info.get("started_ticks")
+    if is_process_gone(pid, ticks):
+        return False
+    # Another user's may be hidden from us.
+    return True if ticks is not None and started_ticks(pid) == ticks else None

@@ -34,6 +34,8 @@ class Registration:
         self.name = new_name(name, share.chance)
         self._store = store
         self._lock: Lock | None = None
+        # Requests that were handed on and could not be removed.
+        self._read: set[str] = set()
         self.files = store.layout.worker(self.name)
         info = {"name": name, "slots": slots, "since": share.clock.now(), **describe_process()}
         share.make_dir(self.files.dir)
@@ -67,7 +69,11 @@ class Registration:
         self._store.share.touch(self.files.beat)
 
     def requests(self) -> list[dict[str, Any]]:
-        """Takes what others have put into the inbox."""
+        """Takes what others have put into the inbox.
+
+        Raises:
+            OSError: the share is in trouble, and nothing was taken.
+        """
         share = self._store.share
         found: list[dict[str, Any]] = []
         for name in sorted(share.names_or_none(self.files.inbox) or ()):
@@ -75,22 +81,31 @@ class Registration:
                 continue
             path = f"{self.files.inbox}/{name}"
             try:
-                request = json.loads(share.read(path))
-                if not isinstance(request, dict):
-                    raise ValueError("it is no JSON object")
-                found.append(request)
+                if name not in self._read and (request := self._request(path)) is not None:
+                    found.append(request)
+                # Order matters: it is handed on now, whatever removing it is answered, and never again.
+                self._read.add(name)
+                share.try_unlink(path)
+                self._read.discard(name)
             except IsADirectoryError:
                 # A name that is not known.
                 continue
             except OSError:
                 if not found:
                     raise
-                # What was taken already must reach its receiver; this one stays for the next beat.
+                # What was taken already must reach its receiver; the rest stays for the next beat.
                 return found
-            except ValueError as error:
-                self._store.log.warning("Request %s does not parse (%s); dropping it.", path, error)
-            share.try_unlink(path)
         return found
+
+    def _request(self, path: str) -> dict[str, Any] | None:
+        try:
+            request = json.loads(self._store.share.read(path))
+            if not isinstance(request, dict):
+                raise ValueError("it is no JSON object")
+        except ValueError as error:
+            self._store.log.warning("Request %s does not parse (%s); dropping it.", path, error)
+            return None
+        return request
 
     def release_lock(self) -> None:
         """Closes this process's hold on the worker's lock."""

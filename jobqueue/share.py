@@ -257,6 +257,10 @@ class Share:
         seen = os.stat(path)
         return stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_mtime_ns
 
+    def inode(self, path: str) -> int:
+        """The number by which its file system knows a file or directory: on a server the same for all hosts."""
+        return os.stat(path).st_ino
+
     def changed_at(self, path: str) -> float | None:
         """When a file was last changed, by the server's clock in seconds, or ``None`` if it is missing.
 
@@ -646,6 +650,8 @@ class Share:
     def remove_tree(self, path: str) -> bool:
         """Removes a directory and all below it, as far as it goes; whether nothing is left.
 
+        A symbolic link is removed and never followed, also where it is ``path`` itself; so is a file in its place.
+
         NFS: a file that somebody holds open stays as ``.nfs...`` and keeps its directory.
         """
         pending = [(path, False)]
@@ -657,16 +663,34 @@ class Share:
                 continue
             pending.append((directory, True))
             try:
-                with os.scandir(directory) as entries:
-                    found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                found = self._entries(directory)
             except FileNotFoundError:
+                continue
+            except OSError as error:
+                # Source: open(2) with O_DIRECTORY and O_NOFOLLOW, of a file or of a symbolic link.
+                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                    raise
+                pending.pop()
+                self.try_unlink(directory)
                 continue
             for name, is_dir in found:
                 if is_dir:
-                    pending.append((name, False))
+                    pending.append((f"{directory}/{name}", False))
                 else:
-                    self.try_unlink(name)
+                    self.try_unlink(f"{directory}/{name}")
         return whole
+
+    def _entries(self, directory: str) -> list[tuple[str, bool]]:
+        """The names in a directory, each with whether it is one itself, which a link to one is not.
+
+        RACE: it was opened as no link, so what is listed is its own, whatever takes its place meanwhile.
+        """
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            with os.scandir(fd) as entries:
+                return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        finally:
+            os.close(fd)
 
     def link_for_people(self, target: str, path: str) -> None:
         """A symbolic link to browse by; nothing reads it."""

@@ -66,8 +66,7 @@ def _why_finished(job: JobLook, node: int, states: list[str | None]) -> str | No
 def _open_state(job: JobLook, node: int, states: list[str | None], *, is_cancelled: bool) -> tuple[str, str]:
     if is_cancelled:
         return "cancelled", "the top-level job was cancelled"
-    last = last_record(job, node)
-    if last and not last.fields["ok"]:
+    if _final_failures(job, node):
         return "failed", "its last record says that it has failed"
     # A result whose sub-job is still in a latch was told to nobody, so that it may be made once more.
     if all(states[child] == "finished" for child in job.nodes[node].children):
@@ -76,17 +75,35 @@ def _open_state(job: JobLook, node: int, states: list[str | None], *, is_cancell
 
 
 def last_record(job: JobLook, node: int) -> Record | None:
-    """The record of a job's last attempt, if that has one."""
+    """The record of a job's last attempt, if that has one; of several one that says success."""
+    return min(_last_records(job, node), default=None, key=lambda record: not record.fields["ok"])
+
+
+def _last_records(job: JobLook, node: int) -> list[Record]:
+    """The records of a job's last attempt; an attempt can have several, in journals that do not know of one another.
+
+    Which of them came last nothing tells: offsets in two files cannot be compared, and clocks are not.
+    """
     found = job.records.get(node, [])
     last = max((record.fields["attempt"] for record in found), default=0)
-    ends = [record for record in found if record.fields["attempt"] == last and "ok" in record.fields]
-    return max(ends, default=None, key=lambda record: record.offset)
+    return sorted(
+        (record for record in found if record.fields["attempt"] == last and "ok" in record.fields),
+        key=lambda record: (record.worker, record.slot, record.offset),
+    )
+
+
+def _final_failures(job: JobLook, node: int) -> list[Record]:
+    """Those that say failure for good. After an error that is forgiven (``maxErrors``) a job is ready again."""
+    return [record for record in _last_records(job, node) if not record.fields["ok"] and not record.fields.get("again")]
 
 
 def _target(job: JobLook, node: int, folder: str, why: str) -> Target:
-    record = last_record(job, node) if folder in ("finished", "failed") else None
-    if record and bool(record.fields["ok"]) is not (folder == "finished"):
-        record = None
+    record = None
+    if folder == "finished":
+        last = last_record(job, node)
+        record = last if last and last.fields["ok"] else None
+    elif folder == "failed":
+        record = _final_failures(job, node)[0]
     directories = job.look.names(job.files.node_dir(job.nodes[node].place))
     attempts = [int(name[len(_ATTEMPT) :]) for name in directories if _is_attempt(name)]
     attempts += [record.fields["attempt"] for record in job.records.get(node, [])]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from jobqueue.check.finding import Cure, Finding
-from jobqueue.check.look import JobLook
+from jobqueue.check.look import JobLook, Place
 from jobqueue.layout import JobLayout
 from jobqueue.store import Store
 
@@ -29,7 +29,7 @@ def find_not_done(job: JobLook) -> Iterator[Finding]:
 def find_open_under_done(job: JobLook) -> Iterator[Finding]:
     """Jobs that wait in a hierarchy that nobody looks at any more."""
     assert job.entry is not None
-    opens = sorted(places[0].name for places in job.by_node if places[0].folder in ("blocked", "ready"))
+    opens = [places[0] for places in job.by_node if places[0].folder in ("blocked", "ready")]
     if job.entry.folder == "done" and opens:
         yield _open_under_done(job, opens)
 
@@ -56,18 +56,20 @@ def _finding(job: JobLook, kind: str, says: str, evidence: tuple[str, ...], cure
     return Finding(kind, job.number, f"job{job.number}", path, says, evidence, cure)
 
 
-def _open_under_done(job: JobLook, opens: list[str]) -> Finding:
+def _open_under_done(job: JobLook, opens: list[Place]) -> Finding:
     """CRASH: somebody died while he cancelled it. RACE: or he is at work, and then these become fewer."""
     says = f"the entry is in done/, and {len(opens)} of its jobs still wait"
     assert job.entry is not None
-    is_cancelled = job.states[-1] in _ENDED or "cancelled" in job.states
+    # What has been tried was perhaps all that there was to cancel: it ran then, and was given back since.
+    is_cancelled = job.states[-1] in _ENDED or "cancelled" in job.states or any(place.token.attempt for place in opens)
     if is_cancelled:
         cure = Cure("they are cancelled", partial(_cancel, job.files))
     else:
         # Of a cancel that has died this early nobody was told; of a submission somebody was.
         says += "; nothing of it was cancelled"
         cure = Cure("the entry goes to runnable/", partial(_revive, job.number))
-    finding = _finding(job, "open-under-done", says, tuple(opens), cure)
+    evidence = tuple(sorted(place.name for place in opens))
+    finding = _finding(job, "open-under-done", says, evidence, cure)
     if not is_cancelled:
         job.assume_entry(job.entry.moved("runnable"))
     return finding

@@ -35,6 +35,7 @@ class _Stat(NamedTuple):
     """As much of os.stat_result as share.py reads."""
 
     st_mode: int
+    st_ino: int
     st_uid: int
     st_size: int
     st_mtime: float
@@ -46,7 +47,6 @@ class _DirEntry(NamedTuple):
     """As much of os.DirEntry as share.py reads."""
 
     name: str
-    path: str
     node: File | Directory
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002  there are no links to follow
@@ -135,14 +135,17 @@ class ModelCalls(ModelProcess):
 
         return self._call(ModelCall("listdir", path), do)
 
-    def scandir(self, path: str) -> _Scan:
-        def do() -> _Scan:
-            directory = self.host.directory(path)
-            names = self.host.names(directory, path)
-            entries = directory.entries
-            return _Scan(_DirEntry(name, f"{path}/{name}", entries[name]) for name in names if name in entries)
+    def scandir(self, fd: int) -> _Scan:
+        opened = self._fds[fd]
+        assert isinstance(opened.node, Directory)
+        directory = opened.node
 
-        return self._call(ModelCall("scandir", path), do)
+        def do() -> _Scan:
+            names = self.host.names(directory, opened.path)
+            entries = directory.entries
+            return _Scan(_DirEntry(name, entries[name]) for name in names if name in entries)
+
+        return self._call(ModelCall("scandir", opened.path), do)
 
     def mkdir(self, path: str, mode: int = _RIGHTS) -> None:
         def do() -> None:
@@ -199,7 +202,7 @@ class ModelCalls(ModelProcess):
         tick, size = (node.tick, self.host.size(node)) if is_fresh else self.host.attributes(node)
         mode = 0o040000 | node.mode if isinstance(node, Directory) else 0o100644
         changed_at = self.server.changed_at(tick)
-        return _Stat(mode, os.geteuid(), size, changed_at, int(changed_at * 1e9), changed_at)
+        return _Stat(mode, self.server.inode(node), os.geteuid(), size, changed_at, int(changed_at * 1e9), changed_at)
 
     # --- open files ----------------------------------------------------------------------------------------------
 

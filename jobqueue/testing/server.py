@@ -105,6 +105,7 @@ class ModelServer:
         self._is_served = kind in SERVED_KINDS
         self._late: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
+        self._inodes: dict[File | Directory, int] = {}
         # Only for power cuts: the tree when all of it was lasting, and what was done since.
         self._base: dict[Directory, dict[str, File | Directory]] = {}
         self._changes: list[_Entry] = []
@@ -117,6 +118,10 @@ class ModelServer:
     def changed_at(self, tick: int) -> float:
         """A tick as seconds of the server's own clock."""
         return 1_000_000_000.0 + tick * TICK_S
+
+    def inode(self, node: File | Directory) -> int:
+        """The number of a file or directory; no other one ever has it."""
+        return self._inodes.setdefault(node, len(self._inodes) + 2)
 
     # --- looking, as only the server can -------------------------------------------------------------------------
 

@@ -6,7 +6,10 @@ that hears of several such jobs takes nothing new for a while, and says so, in i
 
 from __future__ import annotations
 
-from jobqueue.journal import events
+from collections.abc import Mapping
+from typing import Any
+
+from jobqueue.history import events_of
 from jobqueue.layout import JobLayout, RunningToken, WorkerLayout
 from jobqueue.params import dumps
 from jobqueue.registry import read_info, send_request
@@ -17,6 +20,8 @@ _MANY = 3
 _WITHIN_S = 1800.0
 _FIRST_S = 300.0
 _LONGEST_S = 3600.0
+# How the records begin that are made where a person says that a job has failed; see `control.fail` and `inbox`.
+_ASKED_FOR = ("made to fail by ", "fail, asked by ")
 
 
 class Doubts:
@@ -95,12 +100,35 @@ def tell_doubts(store: Store, job: JobLayout, token: RunningToken, name: str, wo
         OSError: the share is in trouble; nothing depends on this.
     """
     here = (read_info(store, worker) or {}).get("host")
-    failed = set()
-    for file in store.share.names_or_none(job.journals) or ():
-        for _, event in events(store.share, f"{job.journals}/{file}"):
-            if event.get("node") == token.node and event.get("ok") is False and event.get("attempt") != token.attempt:
-                failed.add(file.partition(".")[0])
-    for other in sorted(failed - {worker}):
+    for other in sorted(_blamed(store, job, token) - {worker}):
         info = read_info(store, other)
         if info is not None and info.get("host") != here:
             send_request(store, other, {"action": "doubt", "job": token.job, "node": token.node, "by": name})
+
+
+def _blamed(store: Store, job: JobLayout, token: RunningToken) -> set[str]:
+    """The workers that have run the other attempts of a job that failed or died.
+
+    Who has written down how one ended tells nothing: of a dead worker's that is its sweeper.
+    """
+    ran: dict[Any, str] = {}
+    failed, died, alive = set(), set(), set()
+    for seen in events_of(store, job, token.node):
+        event, attempt = seen.fields, seen.fields["attempt"]
+        if attempt == token.attempt:
+            continue
+        kind = event.get("event")
+        if kind == "start" or event.get("start") is not None:
+            ran[attempt] = seen.worker
+        if kind == "died":
+            died.add(attempt)
+        elif kind == "alive":
+            alive.add(attempt)
+        elif event.get("ok") is False and not _was_asked_for(event):
+            failed.add(attempt)
+    return {ran[attempt] for attempt in failed | (died - alive) if attempt in ran}
+
+
+def _was_asked_for(event: Mapping[str, Any]) -> bool:
+    """Whether a person has made an attempt fail. Errors that a procedure raises begin with their kind."""
+    return str(event.get("error")).startswith(_ASKED_FOR)

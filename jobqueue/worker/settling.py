@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobqueue.journal import read_record
+from jobqueue.journal import find_record
 from jobqueue.layout import WonToken
 from jobqueue.store import Store
 from jobqueue.worker.broken import node_or_set_aside
@@ -19,9 +19,10 @@ def settle_from_record(store: Store, worker: str, won: WonToken) -> None:
     if node is None:
         return
     path = store.layout.job(won.job).journal(worker, won.slot)
-    record = read_record(store.share, path, won.offset, won.node, won.attempt)
+    record = find_record(store.share, path, won.offset, won.node, won.attempt)
     if record is not None and not publish_outputs(store, worker, won, node, record):
         return
+    # NFS: one that only seems to be missing may be that of a failure, so a listing has told.
     # CRASH: a record that is lost was not that of a failure, nor of a job with outputs, for those are synced before
     # they are committed.
     store.tokens.settle(won, worker, node, ok=record is None or bool(record["ok"]))

@@ -264,6 +264,18 @@ def test_a_tree_is_removed_with_all_that_is_in_it_and_nothing_else(share: Share,
     assert share.remove_tree(str(place / "tree"))
 
 
+def test_what_a_link_leads_to_is_not_removed_with_it(share: Share, place: Path) -> None:
+    (place / "keep" / "inner").mkdir(parents=True)
+    (place / "keep" / "file").touch()
+    (place / "file").touch()
+    (place / "link").symlink_to(place / "keep", target_is_directory=True)
+    (place / "dangling").symlink_to(place / "nowhere")
+    for name in ("link", "dangling", "file"):
+        assert share.remove_tree(str(place / name))
+    assert os.listdir(place) == ["keep"]
+    assert sorted(os.listdir(place / "keep")) == ["file", "inner"]
+
+
 def test_a_link_for_people_leads_where_it_says(share: Share, place: Path) -> None:
     share.make_dir(str(place / "job0"))
     share.link_for_people("job0", str(place / "job1"))

@@ -288,6 +288,18 @@ def test_foreign_names_in_a_jobs_folders_go_with_it(store: Store) -> None:
     assert not os.path.exists(job.dir)
 
 
+def test_what_a_link_in_a_deleted_jobs_directory_leads_to_stays(store: Store, tmp_path: Path) -> None:
+    textures = tmp_path / "textures"
+    textures.mkdir()
+    (textures / "stone.tif").touch()
+    job = store.layout.job(1)
+    os.symlink(textures, f"{job.dir}/textures")
+    os.symlink(textures, f"{job.ready}/textures")
+    assert control.delete(store, 1)
+    assert not os.path.lexists(job.dir)
+    assert os.listdir(textures) == ["stone.tif"]
+
+
 def test_other_jobs_leftovers_in_trash_stay(store: Store) -> None:
     for name in ("500-00000011.0", "11.0000001.1.1.0.1.w-h-0", ".nfs0001"):
         Path(store.layout.trash, name).touch()

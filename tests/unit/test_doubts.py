@@ -136,19 +136,21 @@ def _come(store: Store, name: str, host: str, **event: Any) -> Registration:
     worker = Registration(store, name, 1)
     info = Path(worker.files.info)
     info.write_text(json.dumps({**json.loads(info.read_text()), "host": host}))
-    Path(store.layout.job(1).journal(worker.name, 1)).write_bytes(dumps(event).encode("ascii") + b"\n")
+    start = {"event": "start", "node": event.get("node", 0), "attempt": event.get("attempt", 1)}
+    lines = [dumps(line).encode("ascii") + b"\n" for line in ([start, event] if event else [])]
+    Path(store.layout.job(1).journal(worker.name, 1)).write_bytes(b"".join(lines))
     return worker
 
 
 def _finish(store: Store, worker: str) -> None:
-    """The second attempt of the first job has succeeded."""
-    tell_doubts(store, store.layout.job(1), RunningToken(1, 0, 2, 3, 0, 1), "job1/job0", worker)
+    """The ninth attempt of the first job has succeeded."""
+    tell_doubts(store, store.layout.job(1), RunningToken(1, 0, 9, 17, 0, 1), "job1/job0", worker)
 
 
 def test_who_has_failed_on_another_host_is_told_and_who_has_gone_is_not(store: Store) -> None:
     submit(store, 2)
-    workers = [_come(store, f"w{number}", f"farm{number}", **_FAILED) for number in range(3)]
-    me = _come(store, "me", "here", **_FAILED)
+    workers = [_come(store, f"w{nth}", f"farm{nth}", **{**_FAILED, "attempt": nth}) for nth in range(1, 4)]
+    me = _come(store, "me", "here", **{**_FAILED, "attempt": 4})
     assert workers[0].leave()
     _finish(store, me.name)
     for worker in workers[1:]:
@@ -161,7 +163,7 @@ def test_who_has_failed_on_another_host_is_told_and_who_has_gone_is_not(store: S
 @pytest.mark.parametrize(
     "event",
     [
-        {**_FAILED, "ok": True}, {**_FAILED, "ok": None}, {**_FAILED, "node": 1}, {**_FAILED, "attempt": 2},
+        {**_FAILED, "ok": True}, {**_FAILED, "ok": None}, {**_FAILED, "node": 1}, {**_FAILED, "attempt": 9},
         {"event": "start", "node": 0, "attempt": 1},
     ],
     ids=["a success", "no answer", "another job", "the same attempt", "only begun"],

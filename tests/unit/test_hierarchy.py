@@ -26,7 +26,11 @@ _JSON = st.recursive(
 @st.composite
 def node_lists(draw: st.DrawFn) -> list[Node]:
     places = draw(st.lists(_TEXT.filter(bool), max_size=7, unique=True))
-    numbers = st.lists(st.integers(min_value=0, max_value=7), max_size=3)
+    count = len(places) + 1
+
+    def among(numbers: range) -> list[int]:
+        return draw(st.lists(st.sampled_from(numbers), max_size=3)) if numbers else []
+
     return [
         Node(
             number,
@@ -34,9 +38,9 @@ def node_lists(draw: st.DrawFn) -> list[Node]:
             draw(st.none() | _TEXT),
             draw(st.dictionaries(_TEXT, _JSON, max_size=3)),
             draw(st.none() | _TEXT),
-            draw(numbers),
-            draw(numbers),
-            draw(st.dictionaries(st.sampled_from(["timeout", "maxAttempts"]), st.integers())),
+            among(range(number + 1, count)),
+            among(range(number)),
+            draw(st.dictionaries(st.sampled_from(["timeout", "maxAttempts", "later"]), st.integers(min_value=1))),
         )
         for number, place in enumerate([*places, ""])
     ]
@@ -232,6 +236,7 @@ def test_a_file_with_a_hole_is_a_broken_job(path: Path) -> None:
         b"null",
         b"\x7fELF" + bytes(500),
         b'{"format":1,"jobs":null}',
+        b'{"format":1,"jobs":1e999}',
     ],
 )
 def test_a_foreign_file_is_a_broken_job(path: Path, foreign: bytes) -> None:
@@ -271,6 +276,33 @@ def test_a_line_that_is_no_job_is_a_broken_job(path: Path, old: bytes, new: byte
     _change(path, old, new)
     assert _error(lambda: _read(path).node(0), path).startswith("job 0 of the hierarchy cannot be read (")
     assert _read(path).node(1).place == "job1"
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("place", None), ("place", 3), ("place", ["job1"]), ("type", 1), ("type", ["noop"]), ("label", 1.5),
+        ("label", {}), ("params", []), ("params", None), ("options", ["timeout", 100]), ("options", None),
+        ("options", {"timeout": "10"}), ("options", {"timeout": -1}), ("options", {"maxAttempts": 0}),
+        ("options", {"maxErrors": True}), ("options", {"priority": 5000}), ("parents", 12), ("parents", None),
+        ("parents", {}), ("parents", [1]), ("parents", [0, 2]), ("parents", [3]), ("parents", [2.0]),
+        ("parents", ["2"]), ("children", 0), ("children", [1]), ("children", [2]), ("children", [-1]),
+        ("children", [False]), ("children", "0"), ("node", True), ("node", 1.0), ("node", "1"),
+    ],
+)  # fmt: skip
+def test_a_line_with_a_value_of_another_kind_or_range_is_a_broken_job(path: Path, part: str, value: Any) -> None:
+    nodes = _simple(3)
+    changed = {**vars(nodes[1]), part: value}
+    _write(path, [nodes[0], Node(**changed), nodes[2]])
+    assert _error(lambda: _read(path).node(1), path).startswith("job 1 of the hierarchy cannot be read (")
+    _error(lambda: list(_read(path).nodes()), path)
+    assert _read(path).node(0) == nodes[0]
+
+
+def test_an_option_that_only_a_later_version_knows_breaks_nothing(path: Path) -> None:
+    nodes = [Node(0, "", None, {}, None, [], [], {"later": "than this", "timeout": 3})]
+    _write(path, nodes)
+    assert list(_read(path).nodes()) == nodes
 
 
 @pytest.mark.parametrize("new", [b'"mode":1', b'"node":x', b'"node":]'])

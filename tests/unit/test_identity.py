@@ -70,6 +70,59 @@ def test_a_commands_name_may_hold_blanks_and_parentheses(monkeypatch: pytest.Mon
     assert identity.started_ticks(7) == 22
 
 
+def test_a_process_is_gone_when_its_number_is_free_or_anothers_or_it_only_waits_to_be_reaped() -> None:
+    mine = identity.started_ticks(os.getpid())
+    assert mine is not None
+    assert not identity.is_process_gone(os.getpid(), mine)
+    assert identity.is_process_gone(os.getpid(), mine - 1)
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    ticks = identity.started_ticks(process.pid)
+    assert not identity.is_process_gone(process.pid, ticks)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert identity.is_process_gone(process.pid, ticks)
+    process.communicate()
+    assert identity.is_process_gone(process.pid, ticks)
+
+
+def test_of_a_process_without_a_known_start_only_its_number_tells() -> None:
+    assert not identity.is_process_gone(os.getpid(), None)
+    process = subprocess.Popen(["true"])
+    process.wait()
+    assert identity.is_process_gone(process.pid, None)
+
+
+@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
+def test_a_living_process_whose_entry_in_proc_is_hidden_is_not_gone(
+    monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    """With hidepid=1 the stat of another user's process may not be read, with hidepid=2 it is not there."""
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    ticks = identity.started_ticks(process.pid)
+    real_open = builtins.open
+
+    def hidden(path: Any, *args: Any, **kwargs: Any) -> Any:
+        if str(path) == f"/proc/{process.pid}/stat":
+            raise error(path)
+        return real_open(path, *args, **kwargs)
+
+    def kill_another_users(pid: int, number: int) -> None:
+        assert (pid, number) == (process.pid, 0)
+        raise PermissionError
+
+    with monkeypatch.context() as hiding:
+        hiding.setattr(builtins, "open", hidden)
+        assert not identity.is_process_gone(process.pid, ticks)
+        hiding.setattr(os, "kill", kill_another_users)
+        assert not identity.is_process_gone(process.pid, ticks)
+    process.communicate(b"")
+    assert identity.is_process_gone(process.pid, ticks)
+
+
+def test_what_can_be_no_processs_number_is_not_known_to_be_gone() -> None:
+    assert not identity.is_process_gone(1 << 80, 1)
+
+
 def test_a_group_runs_while_one_of_its_processes_does() -> None:
     process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True)
     assert identity.is_group_running(process.pid)

@@ -13,7 +13,7 @@ import pytest
 from jobqueue.errors import JobNotFoundError, JobStateError, LostRaceError
 from jobqueue.index import Index
 from jobqueue.layout import INDEX_FOLDERS, Entry, QueueLayout
-from tests.support_share import Call, QuickShare, WatchedShare, watched_calls
+from tests.support_share import Call, HookedShare, QuickShare, WatchedShare, watched_calls
 
 __all__ = ["watched_calls"]
 
@@ -198,15 +198,25 @@ def test_what_is_published_lies_in_runnable_and_nothing_is_left_of_its_draft(lay
 
 @pytest.mark.usefixtures("watched_calls")
 def test_a_job_that_has_moved_on_before_its_submitter_looks_is_published(layout: QueueLayout) -> None:
-    class LostAnswer(WatchedShare):
-        def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
-            if call.name != "rename":
-                return do()
-            do()
+    """And it is made to outlast a power cut, like any other, before it is acknowledged."""
+    opened: dict[int, str] = {}
+    synced: list[str] = []
+
+    def hook(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == "fsync":
+            synced.append(opened[call.args[0]])
+        answer = do()
+        if call.name == "open":
+            opened[answer] = call.args[0]
+        elif call.name == "rename":
             os.rename(call.args[1], f"{layout.index_folder('waiting')}/500-00000005.1")
             raise FileNotFoundError(errno.ENOENT, "no such file")
+        return answer
 
-    assert Index(LostAnswer(), layout).publish(5, 0) == Entry("waiting", 0, 5, 1)
+    share = HookedShare()
+    share.hook = hook
+    assert Index(share, layout).publish(5, 0) == Entry("waiting", 0, 5, 1)
+    assert synced == [layout.index_folder("runnable")]
 
 
 @pytest.mark.usefixtures("watched_calls")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobqueue import journal as journal_module
-from jobqueue.journal import Journal, events, read_record
+from jobqueue.journal import Journal, events, find_record, read_record
 from jobqueue.layout import JobLayout
 from jobqueue.params import dumps
 from jobqueue.share import Appender, Share
+from jobqueue.testing import Anomalies, ModelHost, ModelServer, ModelShare
+from jobqueue.trouble import is_trouble
 from tests.support_share import QuickShare
 
 
@@ -130,6 +134,39 @@ def test_a_missing_journal_holds_no_record(journal: Journal) -> None:
     assert read_record(Share(), journal.path, 0, 1, 1) is None
     Path(journal.path).touch()
     assert read_record(Share(), f"{journal.path}/below", 0, 1, 1) is None
+
+
+def test_a_record_is_found_although_its_journal_was_missing_when_this_host_looked_last() -> None:
+    server = ModelServer()
+    one, other = (ModelShare(ModelHost(server, name, Anomalies(stale_missing=1.0))) for name in "ab")
+    job = JobLayout("", 1)
+    one.make_dir(job.dir)
+    one.make_dir(job.journals)
+    journal = Journal(one, job, "w-h-0", 1)
+    assert read_record(other, journal.path, 0, 1, 1) is None
+    assert find_record(other, journal.path, 0, 1, 1) is None
+    assert read_record(other, journal.path, 0, 1, 1) is None
+    journal.append(_event(1), sync=True)
+    server.clock.sleep(1.0)
+    assert read_record(other, journal.path, 0, 1, 1) is None
+    assert find_record(other, journal.path, 0, 1, 1) == _event(1)
+
+
+def test_a_journal_that_is_certainly_missing_holds_no_record(journal: Journal) -> None:
+    assert find_record(Share(), journal.path, 0, 1, 1) is None
+    assert find_record(Share(), f"{journal.path}/below", 0, 1, 1) is None
+
+
+def test_a_journal_that_is_listed_and_cannot_be_opened_is_trouble_and_no_lost_record(journal: Journal) -> None:
+    class Hiding(Share):
+        def read_part(self, path: str, offset: int, size: int) -> bytes:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+    journal.append(_event(1), sync=False)
+    journal.close()
+    with pytest.raises(OSError, match="is listed and cannot be opened") as caught:
+        find_record(Hiding(), journal.path, 0, 1, 1)
+    assert is_trouble(caught.value)
 
 
 @pytest.mark.parametrize("size", [8100, 8192, 20_000, 300_000])

@@ -250,6 +250,17 @@ def test_a_process_id_that_is_used_again_is_another_process(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize("key", ["host", "boot", "pidns"])
+def test_where_nothing_says_which_host_this_is_nobody_is_looked_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    name = {"host": "host_name", "boot": "boot_id", "pidns": "pid_namespace"}[key]
+    monkeypatch.setattr(liveness, name, lambda: "")
+    bench.watch = Watch(bench.store, "a-me")
+    bench.come("b", **{**describe_process(), "pid": 2**22 + 1, key: ""})
+    assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
+
+
+@pytest.mark.parametrize("key", ["host", "boot", "pidns"])
 def test_a_process_of_another_host_boot_or_name_space_is_not_looked_up_here(bench: Bench, key: str) -> None:
     bench.come("b", **{**describe_process(), "pid": _NO_PID, key: "other"})
     assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -184,12 +185,46 @@ def test_a_directory_is_noted_before_it_is_made(tmp_path: Path, shot: Path) -> N
 
 def test_of_the_notes_only_this_attempts_directories_are_believed(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    lines = [{"temporary": f"/a/{FOLDER}"}, {"temporary": "/home/me"}, {"temporary": "/a/.jq-x-12.0000004.1"}]
-    torn = ["3", "[]", '{"temporary": 3}', "{}", "\xff", '{"temporary": "/b/' + FOLDER[:5]]
-    notes.write_text("\n".join([*torn, *map(json.dumps, lines), torn[-1]]))
-    assert noted(Share(), str(notes), 12, 4, 2) == [f"/a/{FOLDER}"]
+    outputs = declared_by(tmp_path)
+    (tmp_path / "a").mkdir()
+    outputs.open_folder(str(tmp_path / "a"))
+    note = json.loads(notes.read_text())
+    ours = note["noted_in"]
+    others = [{"noted_in": ours, "temporary": name} for name in (3, "/home/me", "/a/.jq-x-12.0000004.1")]
+    others += [{"noted_in": "2-0", "temporary": f"/a/{FOLDER}"}, {"temporary": f"/a/{FOLDER}"}]
+    torn = ["3", "[]", "{}", "\xff", '{"temporary": "/b/' + FOLDER[:5]]
+    notes.write_text("\n".join([*torn, *map(json.dumps, [*others, note]), torn[-1]]))
+    assert noted(Share(), str(notes), 12, 4, 2) == [f"{tmp_path}/a/{FOLDER}"]
     assert noted(Share(), str(tmp_path / "none"), 12, 4, 2) == []
     assert noted(Share(), f"{notes}/below", 12, 4, 2) == []
+
+
+@pytest.mark.parametrize("original", ["is there", "is gone"])
+def test_what_was_noted_in_the_original_of_a_copy_is_not_the_copys(tmp_path: Path, shot: Path, original: str) -> None:
+    """Whether it lies beside it, or was restored from it in its place."""
+    (tmp_path / "original").mkdir()
+    notes = tmp_path / "original" / "notes"
+    Outputs(Share(), str(tmp_path / "queue"), FOLDER, str(notes)).declare(f"{shot}/1")
+    shutil.copytree(notes.parent, tmp_path / "copy")
+    assert noted(Share(), str(notes), 12, 4, 2) == [f"{shot}/{FOLDER}"]
+    if original == "is gone":
+        notes.parent.rename(tmp_path / "damaged")
+        (tmp_path / "copy").rename(notes.parent)
+        assert noted(Share(), str(notes), 12, 4, 2) == []
+    else:
+        assert noted(Share(), str(tmp_path / "copy" / "notes"), 12, 4, 2) == []
+
+
+def test_of_a_snapshot_with_the_same_inodes_the_path_tells(
+    tmp_path: Path, shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Share, "inode", lambda *_: 257)
+    for name in ("original", "copy"):
+        (tmp_path / name).mkdir()
+    Outputs(Share(), str(tmp_path / "queue"), FOLDER, str(tmp_path / "original/notes")).declare(f"{shot}/1")
+    shutil.copy(tmp_path / "original" / "notes", tmp_path / "copy" / "notes")
+    assert noted(Share(), str(tmp_path / "original" / "notes"), 12, 4, 2) == [f"{shot}/{FOLDER}"]
+    assert noted(Share(), str(tmp_path / "copy" / "notes"), 12, 4, 2) == []
 
 
 def test_a_program_may_name_its_files_itself(outputs: Outputs, shot: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from jobqueue.worker.settling import settle_from_record
 from tests.faults.flows_of_outputs import committed
 from tests.soundness import assert_sound
 from tests.support_share import Call, HookedShare, QuickShare, watched_calls
-from tests.support_worker import Worker, attached
+from tests.support_worker import Worker, attached, worker_on
 
 __all__ = ["watched_calls"]
 
@@ -156,6 +157,7 @@ def test_what_may_not_have_been_written_to_the_disk_is_made_again(shop: Shop) ->
     shop.worker.runner.chooser.look_again()
     assert shop.worker.run_all() == []
     shop.share.clock.sleep(1.0)
+    shop.worker.runner.chooser.look_again()
     shop.worker.run_all()
     assert (shop.final.read_text(), job.attempt) == ("whole", 2)
     assert shop.leftovers() == []
@@ -264,6 +266,25 @@ def test_a_job_without_outputs_makes_no_call_for_them(shop: Shop) -> None:
     shop.submit("pass")
     shop.worker.run_all()
     assert list(shop.queue_dir.rglob(".outputs")) == []
+
+
+@pytest.mark.parametrize("is_copied", [True, False])
+def test_the_directory_of_an_attempt_that_died_is_removed_but_by_no_copy_of_the_queue(
+    shop: Shop, tmp_path: Path, is_copied: bool
+) -> None:
+    """In the original it may still run."""
+    shop.submit(f"{WRITES}\nif proc.runningDir.endswith('1'): raise KeyboardInterrupt")
+    shop.worker.runner._state = None
+    with pytest.raises(KeyboardInterrupt):
+        shop.worker.step()
+    shop.worker.runner.reconcile()
+    (left,) = shop.leftovers()
+    queue_dir = tmp_path / "copy" if is_copied else shop.queue_dir
+    if is_copied:
+        shutil.copytree(shop.queue_dir, queue_dir)
+    with worker_on(queue_dir, QuickShare(7), "other") as other:
+        assert other.run_all() == ["job1"]
+    assert shop.leftovers() == ([left] if is_copied else [])
 
 
 @pytest.mark.usefixtures("watched_calls")

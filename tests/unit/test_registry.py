@@ -136,14 +136,15 @@ def test_what_is_no_request_is_dropped_or_left_alone(store: Store, caplog: pytes
 
 
 class _Unreadable(WatchedShare):
-    """Cannot read certain files."""
+    """Cannot read certain files, or remove them."""
 
-    def __init__(self) -> None:
+    def __init__(self, call: str = "open") -> None:
         super().__init__()
         self.refused = ""
+        self._call = call
 
     def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
-        if call.name == "open" and self.refused and str(call.args[0]).endswith(self.refused):
+        if call.name == self._call and self.refused and str(call.args[0]).endswith(self.refused):
             raise OSError(errno.EIO, "Input/output error")
         return do()
 
@@ -161,6 +162,21 @@ def test_a_request_that_cannot_be_read_now_is_read_at_the_next_beat(queue_dir: P
         registration.requests()
     share.refused = ""
     assert registration.requests() == [{"action": "b"}, {"action": "c"}]
+    assert registration.leave()
+
+
+@pytest.mark.usefixtures("watched_calls")
+def test_a_request_that_cannot_be_removed_is_handed_on_once_with_those_before_it(queue_dir: Path) -> None:
+    share = _Unreadable("unlink")
+    registration = Registration(Store(str(queue_dir), share), "w", 1)
+    for name in ("a", "b", "c"):
+        Path(registration.files.inbox, f"{name}.json").write_text(json.dumps({"action": name}))
+    share.refused = "/b.json"
+    assert registration.requests() == [{"action": "a"}, {"action": "b"}]
+    with pytest.raises(OSError, match="Input/output"):
+        registration.requests()
+    share.refused = ""
+    assert registration.requests() == [{"action": "c"}]
     assert registration.leave()
 
 

@@ -14,7 +14,7 @@ import pytest
 from jobqueue import system
 from jobqueue.share import MOVE_TRIES, Removal, Share
 from tests.support_faults import FAULTS, Fault, FaultyShare
-from tests.support_share import Call, QuickShare, WatchedShare, watched_calls
+from tests.support_share import Call, HookedShare, QuickShare, WatchedShare, watched_calls
 
 __all__ = ["watched_calls"]
 
@@ -313,19 +313,58 @@ def test_a_tree_with_a_file_that_somebody_holds_open_is_removed_but_for_its_dire
     assert WatchedShare().remove_tree(str(tmp_path / "tree"))
 
 
-def test_a_tree_that_somebody_else_removes_at_the_same_time_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["open", "scandir"])
+def test_a_tree_that_somebody_else_removes_at_the_same_time_is_gone(tmp_path: Path, when: str) -> None:
     tree = tmp_path / "tree"
     (tree / "inner").mkdir(parents=True)
     (tree / "inner" / "file").touch()
 
-    class Helped(WatchedShare):
+    class Helped(HookedShare):
         def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
-            if call.name == "scandir" and call.args[0] == str(tree / "inner"):
+            opened = any(earlier.args[0] == str(tree / "inner") for earlier in self.seen)
+            if call.name == when and (opened or call.args[0] == str(tree / "inner")):
                 (tree / "inner" / "file").unlink()
                 (tree / "inner").rmdir()
-            return do()
+            return super().on_call(call, do)
 
-    assert Helped().remove_tree(str(tree))
+    share = Helped()
+    assert share.remove_tree(str(tree))
+    assert not tree.exists()
+
+
+def test_a_directory_that_a_link_takes_the_place_of_while_its_tree_is_removed_is_not_followed(tmp_path: Path) -> None:
+    inner, precious = tmp_path / "tree" / "inner", tmp_path / "precious"
+    inner.mkdir(parents=True)
+    precious.mkdir()
+    (precious / "texture").touch()
+
+    def replace(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == "open" and call.args[0] == str(inner):
+            inner.rmdir()
+            inner.symlink_to(precious, target_is_directory=True)
+        return do()
+
+    share = HookedShare()
+    share.hook = replace
+    assert share.remove_tree(str(tmp_path / "tree"))
+    assert os.listdir(tmp_path) == ["precious"]
+    assert os.listdir(precious) == ["texture"]
+
+
+@pytest.mark.parametrize("number", [errno.ELOOP, errno.ENOTDIR], ids=errno.errorcode.get)
+def test_however_a_system_calls_a_link_where_a_directory_was_to_be_it_is_removed(tmp_path: Path, number: int) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    (tmp_path / "precious").mkdir()
+    assert LyingShare("open", (number, False)).remove_tree(str(tmp_path / "link"))
+    assert os.listdir(tmp_path) == ["precious"]
+
+
+def test_a_tree_that_may_not_be_looked_into_is_an_error_and_nothing_is_left_open(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    for call in ("open", "scandir"):
+        with pytest.raises(PermissionError):
+            LyingShare(call, (errno.EACCES, False)).remove_tree(str(tmp_path))
+    assert os.listdir("/proc/self/fd") == before
 
 
 # --- locks ------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,9 @@ import pytest
 
 from jobqueue.journal import events
 from jobqueue.layout import ClosedToken
+from jobqueue.store import Store
+from jobqueue.worker.settling import settle_from_record
+from tests.faults.flows_of_outputs import committed
 from tests.soundness import assert_sound
 from tests.support_share import Call, HookedShare, QuickShare, watched_calls
 from tests.support_worker import Worker, attached
@@ -102,4 +105,27 @@ def test_a_job_whose_ready_token_a_server_hides_is_not_parked(queue_dir: Path) -
     worker = Worker(queue_dir, share)
     assert worker.run_all() == ["job1"]
     assert handle.isFinished()
+    worker.leave()
+
+
+@pytest.mark.usefixtures("watched_calls")
+def test_a_failure_is_settled_as_one_where_its_journal_seems_to_be_missing_at_first(queue_dir: Path) -> None:
+    """NFS: whoever settles for others has looked before the journal was there, and remembers that."""
+    job = attached(queue_dir, QuickShare()).createJobRoot("code", text="raise RuntimeError('no licence')").activate()
+    worker = Worker(queue_dir, QuickShare())
+    won = committed(worker)
+    share = HookedShare()
+    remembered = [True]
+
+    def hook(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == "listdir" and str(call.args[0]).endswith("/.journal"):
+            remembered.clear()
+        elif call.name == "open" and str(call.args[0]).endswith(".jsonl") and remembered:
+            raise FileNotFoundError(2, "No such file or directory", str(call.args[0]))
+        return do()
+
+    share.hook = hook
+    settle_from_record(Store(str(queue_dir), share), worker.name, won)
+    assert job.hasError()
+    assert not remembered
     worker.leave()

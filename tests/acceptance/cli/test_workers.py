@@ -66,6 +66,13 @@ def test_without_name_spaces_nothing_can_be_told(cli: Cli, hand: Hand, monkeypat
     assert cli("workers", "--json").json[0]["alive"] is None
 
 
+def test_a_process_that_is_hidden_from_us_cannot_be_told(cli: Cli, monkeypatch: pytest.MonkeyPatch, hand: Hand) -> None:
+    monkeypatch.setattr(overview, "started_ticks", lambda _: None)
+    assert cli("workers", "--json").json[0]["alive"] is None
+    rewrite_info(hand, started_ticks=None)
+    assert cli("workers", "--json").json[0]["alive"] is None
+
+
 def test_a_worker_that_is_only_coming_shows_its_whole_name(cli: Cli, hand: Hand) -> None:
     os.unlink(hand.registration.files.info)
     os.unlink(hand.registration.files.beat)

@@ -65,6 +65,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "the hierarchy's jobs lack a field": (
         lambda job: _replace(job / ".hierarchy", b'"params"', b'"parans"'), "job 0 of the hierarchy cannot be read",
     ),
+    "the hierarchy's jobs have options of another kind": (
+        lambda job: _replace(job / ".hierarchy", b'"options":{}', b'"options":[]'),
+        "job 0 of the hierarchy cannot be read",
+    ),
+    "the hierarchy's jobs lead nowhere": (
+        lambda job: _replace(job / ".hierarchy", b'"children":[]', b'"children":77'),
+        "job 0 of the hierarchy cannot be read",
+    ),
     "the tokens are missing": (lambda job: shutil.rmtree(job / ".tokens"), READY),
     "the tokens are a file": (lambda job: _make_file(job / ".tokens"), READY),
     "ready is missing": (lambda job: shutil.rmtree(job / ".tokens" / "ready"), READY),

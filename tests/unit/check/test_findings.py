@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -329,6 +330,70 @@ def test_a_lost_failure_stays_one_and_a_cancelled_job_too(store: Store) -> None:
     repair(store)
     assert token(store, STALLED, 0).parent.name == "failed"
     assert token(store, CANCELLED, 3).parent.name == "cancelled"
+
+
+@pytest.mark.parametrize(("node", "folder"), [(0, "ready"), (1, "blocked")])
+def test_a_lost_job_whose_last_error_was_forgiven_is_run_again(store: Store, node: int, folder: str) -> None:
+    root = attached(store.layout.dir, QuickShare(7)).createJobRoot("code", text="raise RuntimeError('not yet')")
+    root.options.maxErrors = 5
+    root.createJob(
+        "code", text="if proc.runningDir.endswith('1'): raise RuntimeError('no licence')"
+    ).options.maxErrors = 5
+    number = root.activate().number
+    with worker_on(store.layout.dir, QuickShare(8)) as worker:
+        while token(store, number, node).name.split(".")[1] == "0":
+            worker.step()
+    if node:
+        # Of a sub-job whose success was taken back by a roll-back.
+        os.makedirs(store.layout.job(number).latch(1), exist_ok=True)
+        touch(store.layout.job(number).latch(1), "0000000")
+        os.rename(token(store, number, 0), f"{store.layout.job(number).ready}/0000000.2.90.0")
+    os.unlink(token(store, number, node))
+    repair(store)
+    assert token(store, number, node).parent.name == folder
+
+
+@pytest.mark.parametrize("first", ["a", "z"])
+def test_a_job_that_was_made_to_fail_after_a_forgiven_error_stays_failed_in_whatever_journal(
+    store: Store, first: str
+) -> None:
+    """Offsets in two journals say nothing of which record came first."""
+    job = store.layout.job(FRESH)
+    forgiven = json.dumps({"node": 0, "attempt": 1, "ok": False, "again": True}) + "\n"
+    final = json.dumps({"node": 0, "attempt": 1, "ok": False, "error": "made to fail"}) + "\n"
+    Path(job.journal(f"{first}-y-0", 1)).write_text(" " * 90 + "\n" + forgiven)
+    Path(job.journal("user-y-0", 0)).write_text(final)
+    lost_ready(store)
+    repair(store)
+    found = ClosedToken.parse(token(store, FRESH, 0).name)
+    assert found is not None and (found.attempt, found.worker, found.offset) == (1, "user-y-0", 0)
+
+
+def test_a_record_of_success_counts_wherever_it_lies(store: Store) -> None:
+    """Of an attempt that was taken for dead, somebody else has recorded a failure further on in another journal."""
+    before = ClosedToken.parse(token(store, HALF, 0).name)
+    failure = json.dumps({"node": 0, "attempt": 1, "ok": False}) + "\n"
+    Path(store.layout.job(HALF).journal("z-y-0", 1)).write_text(" " * 9000 + "\n" + failure)
+    lost_finished(store)
+    repair(store)
+    after = ClosedToken.parse(token(store, HALF, 0).name)
+    assert before is not None and after is not None
+    assert (after.worker, after.slot, after.offset) == (before.worker, before.slot, before.offset)
+
+
+def test_a_job_whose_cancel_was_acknowledged_while_all_of_it_ran_is_not_run_again(store: Store) -> None:
+    """Nothing of it could be cancelled then; its worker has died since, and its sweeper before he had cancelled it."""
+    number = attached(store.layout.dir, QuickShare(7)).createJobRoot("noop").activate().number
+    job, files = store.layout.job(number), store.layout.worker(DEAD)
+    dead_worker(store)
+    running = store.tokens.try_claim(job, Token(0, 0, 0, 0), DEAD, 1)
+    assert running is not None
+    control.cancel(store, number)
+    os.rename(f"{files.running}/{running.name}", f"{job.ready}/{Token(0, 1, 2, 1).name}")
+    assert kinds(store) == ["open-under-done"]
+    assert repair(store).is_sound
+    assert entry(store, number).folder == "done"
+    assert token(store, number, 0).parent.name == "cancelled"
 
 
 def test_a_new_token_is_above_all_attempts_that_are_known(store: Store) -> None:

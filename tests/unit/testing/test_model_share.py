@@ -334,3 +334,14 @@ def test_a_file_that_was_removed_can_be_stale_to_who_knows_it(server: ModelServe
         other.changed_at("/d/x")
     assert caught.value.errno == errno.ESTALE
     assert other.changed_at("/d/x") is None
+
+
+def test_a_tree_is_removed_and_a_link_is_not_followed() -> None:
+    share = ModelShare()
+    for path in ("/tree", "/tree/inner", "/keep"):
+        share.make_dir(path)
+    share.create("/keep/file")
+    share.link_for_people("/keep", "/tree/inner/link")
+    share.link_for_people("/keep", "/link")
+    assert share.remove_tree("/tree") and share.remove_tree("/link")
+    assert share.names("") == ["keep"] and share.names("/keep") == ["file"]
