@@ -91,6 +91,9 @@ def retry(store: Store, number: int, nodes: Iterable[int] | None) -> int:
     if entry.folder == "waiting":
         # CRASH: an earlier retry may have moved tokens and not have woken the job.
         store.tokens.resume(job)
+    else:
+        # CRASH: or it has not even made them ready; and the job was woken since, by whatever else became ready of it.
+        store.tokens.finish_retries(job)
     names = store.share.names_or_none(job.failed) or ()
     failed = {closed.node: closed for name in names if (closed := ClosedToken.parse(name))}
     wanted = sorted(failed) if nodes is None else list(nodes)
