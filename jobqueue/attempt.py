@@ -63,6 +63,8 @@ class Attempt:
         self._node = node
         self._spool = spool
         self._failed = False
+        # What made it end, other than the procedure itself, as the record has it.
+        self.ending: str | None = None
         self._shown = (0.0, "")
         self._shown_at = 0.0
         self._trace = ""
@@ -191,6 +193,7 @@ class Attempt:
         if record["ok"]:
             record["result"] = result
         else:
+            record.update({"ending": self.ending} if self.ending else {})
             record["error"] = describe(error) if error else self.status or "the procedure called setError"
             record["traceback"] = trace[-_MAX_TRACEBACK:]
         self._trace = trace

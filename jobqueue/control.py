@@ -58,7 +58,7 @@ def _fail_waiting(store: Store, job: JobLayout, state: JobState, token: Token, w
     now = store.share.clock.now()
     record = {
         "event": "end", "node": token.node, "attempt": token.attempt, "ok": False, "start": None, "end": now,
-        "progress": 0.0, "status": "", "error": f"made to fail by {who} before it began", "traceback": "",
+        "progress": 0.0, "status": "", "ending": "fail", "error": f"made to fail by {who} before it began", "traceback": "",
     }  # fmt: skip
     try:
         offset = journal.append(record, sync=True)
@@ -91,6 +91,9 @@ def retry(store: Store, number: int, nodes: Iterable[int] | None) -> int:
     if entry.folder == "waiting":
         # CRASH: an earlier retry may have moved tokens and not have woken the job.
         store.tokens.resume(job)
+    else:
+        # CRASH: or it has not even made them ready; and the job was woken since, by whatever else became ready of it.
+        store.tokens.finish_retries(job)
     names = store.share.names_or_none(job.failed) or ()
     failed = {closed.node: closed for name in names if (closed := ClosedToken.parse(name))}
     wanted = sorted(failed) if nodes is None else list(nodes)

@@ -305,6 +305,17 @@ class Tokens:
         self._wake_or_cancel(job.number)
         return True
 
+    def finish_retries(self, job: JobLayout) -> None:
+        """Unblocks and wakes what a retry has brought to blocked/ and not further; a few, whatever else is blocked.
+
+        CRASH: whoever retried may have died there. Nobody settles a sub-job of it any more who would come by.
+        """
+        for name in self._share.names_or_none(job.blocked) or ():
+            token = Token.parse(name)
+            # With its first name a token has never left blocked/, and its latch has somebody who will empty it.
+            if token and token.move and self.is_unlatched(job, token.node) and self._unblock(job, token.node):
+                self._wake_or_cancel(job.number)
+
     def resume(self, job: JobLayout, first: int = 0, count: int | None = None) -> int | None:
         """Unblocks and wakes what somebody should have who was cut short.
 

@@ -15,6 +15,8 @@ from jobqueue.store import Store
 
 # Who records the end of an attempt in a slot's place says what ended it (`ending`); these are held against the job.
 DIED, TIMEOUT = "died", "timeout"
+# And this against nobody: a person has said that the job has failed.
+ASKED_FOR = "fail"
 
 
 class Charges(NamedTuple):

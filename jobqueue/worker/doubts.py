@@ -6,7 +6,6 @@ that hears of several such jobs takes nothing new for a while, and says so, in i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from jobqueue.history import events_of
@@ -14,14 +13,13 @@ from jobqueue.layout import JobLayout, RunningToken, WorkerLayout
 from jobqueue.params import dumps
 from jobqueue.registry import read_info, send_request
 from jobqueue.store import Store
+from jobqueue.worker.charges import ASKED_FOR
 
 # So many jobs within so long, and the host is avoided for so long; the next time for twice that, up to a bound.
 _MANY = 3
 _WITHIN_S = 1800.0
 _FIRST_S = 300.0
 _LONGEST_S = 3600.0
-# How the records begin that are made where a person says that a job has failed; see `control.fail` and `inbox`.
-_ASKED_FOR = ("made to fail by ", "fail, asked by ")
 
 
 class Doubts:
@@ -124,11 +122,6 @@ def _blamed(store: Store, job: JobLayout, token: RunningToken) -> set[str]:
             died.add(attempt)
         elif kind == "alive":
             alive.add(attempt)
-        elif event.get("ok") is False and not _was_asked_for(event):
+        elif event.get("ok") is False and event.get("ending") != ASKED_FOR:
             failed.add(attempt)
     return {ran[attempt] for attempt in failed | (died - alive) if attempt in ran}
-
-
-def _was_asked_for(event: Mapping[str, Any]) -> bool:
-    """Whether a person has made an attempt fail. Errors that a procedure raises begin with their kind."""
-    return str(event.get("error")).startswith(_ASKED_FOR)

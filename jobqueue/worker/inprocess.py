@@ -206,6 +206,7 @@ class InProcessWorker:
         if attempt is not None and request is not None:
             self._store.log.warning("%s: %s.", attempt.name, request.why)
             attempt.show_status(request.why)
+            attempt.ending = request.action
             attempt.mark_error()
 
     def _leave(self) -> None:

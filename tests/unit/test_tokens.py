@@ -365,6 +365,40 @@ def test_a_retry_that_was_cut_short_before_it_unblocked_is_gone_on_with(store: S
     assert assert_sound(store.layout.dir)[1] == ["finished", "finished", "finished", "ready"]
 
 
+@pytest.mark.parametrize("folder", ["runnable", "waiting", "held"])
+def test_a_second_retry_completes_one_that_was_cut_short_wherever_the_entry_is(store: Store, folder: str) -> None:
+    """Whatever else became ready of the job since may have woken it, and the retried one would wait for ever."""
+    job = store.layout.job(1)
+    control.fail(store, 1, 3, "job1")
+    for node in range(3):
+        _settle(store, _win(store, node))
+    closed = ClosedToken.parse(_names(store, "failed")[0])
+    assert closed is not None
+    os.rename(f"{job.failed}/{closed.name}", f"{job.blocked}/{Token(3, 0, closed.move + 1, 0).name}")
+    if folder != "runnable":
+        store.index.put(1, folder)
+    before = store.index.find(1)
+    assert before is not None
+    assert control.retry(store, 1, None) == 0
+    assert _names(store, "ready") == [f"0000003.0.{closed.move + 2}.0"]
+    after = store.index.find(1)
+    assert after is not None
+    # It is woken after its token has come, so that whoever parks it just now loses.
+    assert after == (before if folder == "held" else before.moved("runnable"))
+
+
+def test_a_second_retry_tests_no_latch_but_those_of_jobs_that_were_tried_again(
+    store: Store, share: HookedShare
+) -> None:
+    control.fail(store, 1, 3, "job1")
+    assert control.retry(store, 1, [3]) == 1
+    share.seen.clear()
+    Path(store.layout.job(1).blocked, ".nfs0001").touch()
+    assert control.retry(store, 1, None) == 0
+    assert [call.args[0] for call in share.seen if call.name == "rmdir"] == [store.layout.job(1).latch(3)]
+    assert assert_sound(store.layout.dir)[1] == ["ready", "ready", "ready", "blocked"]
+
+
 def test_going_on_with_a_retry_leaves_what_is_blocked_for_good_reason(store: Store) -> None:
     job = store.layout.job(1)
     control.fail(store, 1, 3, "job1")
