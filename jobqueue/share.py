@@ -643,8 +643,12 @@ class Share:
             return Removal.NOT_EMPTY
         return Removal.REMOVED
 
-    def remove_tree(self, path: str) -> bool:
+    def remove_tree(self, path: str, *, found: Callable[[str, list[str]], None] | None = None) -> bool:
         """Removes a directory and all below it, as far as it goes; whether nothing is left.
+
+        Args:
+            path: of the directory.
+            found: is told each directory with the names of its files, before any of these is removed.
 
         NFS: a file that somebody holds open stays as ``.nfs...`` and keeps its directory.
         """
@@ -658,14 +662,16 @@ class Share:
             pending.append((directory, True))
             try:
                 with os.scandir(directory) as entries:
-                    found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                    listed = [(entry.name, entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
             except FileNotFoundError:
                 continue
-            for name, is_dir in found:
+            if found is not None:
+                found(directory, [name for name, _, is_dir in listed if not is_dir])
+            for _, below, is_dir in listed:
                 if is_dir:
-                    pending.append((name, False))
+                    pending.append((below, False))
                 else:
-                    self.try_unlink(name)
+                    self.try_unlink(below)
         return whole
 
     def link_for_people(self, target: str, path: str) -> None:
