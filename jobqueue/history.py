@@ -41,7 +41,9 @@ class AttemptView(NamedTuple):
     directory: str
 
 
-class _Event(NamedTuple):
+class Event(NamedTuple):
+    """One line of a journal, and where it stands."""
+
     worker: str
     slot: str
     offset: int
@@ -61,7 +63,7 @@ def attempts(store: Store, job: JobLayout, node: int, place: str, seen: Sighting
     Files:
         Reads every journal of the hierarchy.
     """
-    found = _events(store, job, node)
+    found = events_of(store, job, node)
     # The token counts the attempts; it is not there while it moves. Number 0 is a record's about a job that never
     # began.
     numbers = {event.fields["attempt"] for event in found} | set(range(seen.attempt + 1))
@@ -76,7 +78,8 @@ def attempts(store: Store, job: JobLayout, node: int, place: str, seen: Sighting
     ]
 
 
-def _events(store: Store, job: JobLayout, node: int) -> list[_Event]:
+def events_of(store: Store, job: JobLayout, node: int) -> list[Event]:
+    """All that the journals of a top-level job say of one of its jobs, writer by writer."""
     found = []
     for name in sorted(store.share.names_or_none(job.journals) or ()):
         fields = name.split(".")
@@ -84,11 +87,11 @@ def _events(store: Store, job: JobLayout, node: int) -> list[_Event]:
             continue
         for offset, event in events(store.share, f"{job.journals}/{name}"):
             if event.get("node") == node and isinstance(event.get("attempt"), int):
-                found.append(_Event(fields[0], fields[1], offset, event))
+                found.append(Event(fields[0], fields[1], offset, event))
     return found
 
 
-def _view(number: int, found: list[_Event], directory: str, seen: Sighting) -> AttemptView:
+def _view(number: int, found: list[Event], directory: str, seen: Sighting) -> AttemptView:
     start = next((event for event in found if event.fields.get("event") == "start"), None)
     ends = [event for event in found if event.fields.get("event") != "start"]
     token = seen.token if seen.attempt == number else None
@@ -105,7 +108,7 @@ def _view(number: int, found: list[_Event], directory: str, seen: Sighting) -> A
     return AttemptView(number, state, worker, began, fields.get("end"), reason, directory)
 
 
-def _who_ran(start: _Event | None, end: _Event | None, token: AnyToken | None, seen: Sighting) -> str | None:
+def _who_ran(start: Event | None, end: Event | None, token: AnyToken | None, seen: Sighting) -> str | None:
     if start:
         return start.worker
     if end:
@@ -114,7 +117,7 @@ def _who_ran(start: _Event | None, end: _Event | None, token: AnyToken | None, s
     return seen.worker if token else None
 
 
-def _is_meant(token: ClosedToken, event: _Event) -> bool:
+def _is_meant(token: ClosedToken, event: Event) -> bool:
     """Whether an event is the record that a token names."""
     return (event.worker, event.slot, event.offset) == (token.worker, str(token.slot), token.offset)
 

@@ -88,7 +88,8 @@ def _change_entry(job: JobLayout, store: Store, chance: random.Random) -> None:
 
 
 def _change_latch(job: JobLayout, _store: Store, chance: random.Random) -> None:
-    for latch in sorted(Path(job.waits).glob("*"))[chance.randint(0, 3) :][:1]:
+    latches = sorted(path for path in Path(job.waits).glob("*") if path.is_dir())
+    for latch in latches[chance.randint(0, 3) :][:1]:
         what = chance.choice(["whole", "part", "more"])
         if what == "whole":
             shutil.rmtree(latch)
