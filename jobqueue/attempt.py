@@ -193,11 +193,15 @@ class Attempt:
         if record["ok"]:
             record["result"] = result
         else:
-            record.update({"ending": self.ending} if self.ending else {})
-            record["error"] = describe(error) if error else self.status or "the procedure called setError"
-            record["traceback"] = trace[-_MAX_TRACEBACK:]
+            record.update(self._failure(error, trace))
         self._trace = trace
         return record
+
+    def _failure(self, error: BaseException | None, trace: str) -> dict[str, Any]:
+        """What a record says of a failure alone."""
+        why = describe(error) if error else self.status or "the procedure called setError"
+        told = {"error": why, "traceback": trace[-_MAX_TRACEBACK:]}
+        return {**told, "ending": self.ending} if self.ending else told
 
     def seal(self, record: dict[str, Any]) -> dict[str, Any]:
         """The record with the outputs, once all of them are whole and on the disk; can be repeated.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError
+from jobqueue.errors import BrokenJobError, JobNotFoundError, JobQueueError, JobStateError
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.identity import host_name, new_name, user_name
 from jobqueue.journal import Journal
-from jobqueue.layout import ClosedToken, Entry, JobLayout, RunningToken, Token
+from jobqueue.layout import HIERARCHY, OUTPUTS, ClosedToken, Entry, JobLayout, RunningToken, Token
 from jobqueue.options import check_option
+from jobqueue.outputs import clear_noted
 from jobqueue.registry import owed, send_request
 from jobqueue.share import NO_ROOM, Removal
 from jobqueue.state import JobState, look_up
@@ -58,7 +59,8 @@ def _fail_waiting(store: Store, job: JobLayout, state: JobState, token: Token, w
     now = store.share.clock.now()
     record = {
         "event": "end", "node": token.node, "attempt": token.attempt, "ok": False, "start": None, "end": now,
-        "progress": 0.0, "status": "", "ending": "fail", "error": f"made to fail by {who} before it began", "traceback": "",
+        "progress": 0.0, "status": "", "ending": "fail", "traceback": "",
+        "error": f"made to fail by {who} before it began",
     }  # fmt: skip
     try:
         offset = journal.append(record, sync=True)
@@ -237,9 +239,13 @@ def remove_rest(store: Store, number: int) -> bool:
     if names is None:
         # It is missing, or there is a file in its place.
         store.share.try_unlink(job.dir)
+    clear = _OutputsOfTheDeleted(store, job).clear
     for name in names or ():
-        if name != ".waits":
-            store.share.remove_tree(f"{job.dir}/{name}")
+        if name not in (".waits", HIERARCHY):
+            store.share.remove_tree(f"{job.dir}/{name}", found=clear)
+    if HIERARCHY in (names or ()):
+        # Order matters: the hierarchy says whose notes of outputs are to be believed.
+        store.share.remove_tree(job.hierarchy)
     # Last, since a settler that is late takes a missing latch for an empty one.
     store.share.remove_tree(job.waits)
     gone = store.share.remove_dir(job.dir) is not Removal.NOT_EMPTY
@@ -249,3 +255,41 @@ def remove_rest(store: Store, number: int) -> bool:
             if (entry and entry.number == number) or name.startswith(f"{number}."):
                 store.share.remove_tree(f"{store.layout.trash}/{name}")
     return gone
+
+
+class _OutputsOfTheDeleted:
+    """Removes what attempts of a deleted job have left beside the final names of outputs, as far as that goes.
+
+    Costs nothing where nothing was declared: the notes are seen in the listings that the removal makes anyway.
+
+    Args:
+        store: the queue.
+        job: the top-level job.
+    """
+
+    def __init__(self, store: Store, job: JobLayout) -> None:
+        self._store = store
+        self._job = job
+        self._nodes: dict[str, int] | None = None
+
+    def clear(self, directory: str, names: list[str]) -> None:
+        """To be called with each directory of the job, before its files are removed.
+
+        Order matters: after the notes are gone nothing names what they name. CRASH: what is not removed yet is done by
+        whoever deletes the rest.
+        """
+        attempt = self._job.parse_attempt(directory) if OUTPUTS in names else None
+        node = self._node(attempt[0]) if attempt else None
+        if attempt and node is not None:
+            share, log, number = self._store.share, self._store.log, self._job.number
+            clear_noted(share, log, f"{directory}/{OUTPUTS}", number, node, attempt[1])
+
+    def _node(self, place: str) -> int | None:
+        if self._nodes is None:
+            try:
+                hierarchy = Hierarchy(self._store.share, self._job.hierarchy)
+                self._nodes = {node.place: node.node for node in hierarchy.nodes()}
+            except (BrokenJobError, OSError) as error:
+                self._store.log.info("%s; what attempts have left beside their outputs is left there.", error)
+                self._nodes = {}
+        return self._nodes.get(place)

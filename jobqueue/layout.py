@@ -27,12 +27,15 @@ MAX_NESTED_DEPTH = 8
 SUPERVISOR_SLOT = 0
 # The file of a top-level job that says what to do.
 HIERARCHY = ".hierarchy"
+# The file in which an attempt notes where it writes its outputs.
+OUTPUTS = ".outputs"
 # What the directories in which attempts write their outputs begin with.
 TEMPORARY = ".jq-"
 
 # No worker's name has a dot, so these are never taken for workers.
 FALSE_DEATH = ".alive"
 
+_ATTEMPT = ".attempt"
 _INT = re.compile(r"[0-9]+\Z")
 _WORKER = re.compile(r"[a-z0-9-]+\Z")
 
@@ -184,7 +187,7 @@ class AttemptLayout:
         self.status = f"{dir}/status.json"
         self.traceback = f"{dir}/traceback"
         # Beside whatever the job makes here, so it is hidden.
-        self.outputs = f"{dir}/.outputs"
+        self.outputs = f"{dir}/{OUTPUTS}"
 
 
 class JobLayout:
@@ -223,7 +226,15 @@ class JobLayout:
         return f"{self.dir}/{place}" if place else self.dir
 
     def attempt(self, place: str, attempt: int) -> AttemptLayout:
-        return AttemptLayout(f"{self.node_dir(place)}/.attempt{attempt}")
+        return AttemptLayout(f"{self.node_dir(place)}/{_ATTEMPT}{attempt}")
+
+    def parse_attempt(self, directory: str) -> tuple[str, int] | None:
+        """The place and the number of an attempt's directory in this one, or ``None``."""
+        above, _, name = directory.rpartition("/")
+        number = name.removeprefix(_ATTEMPT)
+        if number == name or not _INT.match(number) or not f"{above}/".startswith(f"{self.dir}/"):
+            return None
+        return above[len(self.dir) + 1 :], int(number)
 
 
 class WorkerLayout:

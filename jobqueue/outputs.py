@@ -8,10 +8,11 @@ gone and a target with that size and time mean that it was done. Frames are big:
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobqueue.errors import JobStateError, OutputError
@@ -171,6 +172,25 @@ def publish(share: Share, record: Mapping[str, Any]) -> str | None:
     for directory in dict.fromkeys(os.path.dirname(output["path"]) for output in outputs):
         share.sync_dir(directory)
     return None
+
+
+def clear(share: Share, log: logging.Logger, temporaries: Iterable[str]) -> None:
+    """Removes attempts' own directories, as far as that goes: a leftover is no reason to keep anything else back."""
+    for temporary in temporaries:
+        try:
+            share.remove_tree(temporary)
+        except OSError as error:
+            log.info("%s cannot be removed (%s); it is left.", temporary, error)
+
+
+def clear_noted(share: Share, log: logging.Logger, notes: str, job: int, node: int, attempt: int) -> None:
+    """Removes the own directories of an attempt that has none to publish, as it has noted them; as far as that goes."""
+    try:
+        temporaries = noted(share, notes, job, node, attempt)
+    except OSError as error:
+        log.info("%s cannot be read (%s); what it names is left.", notes, error)
+        return
+    clear(share, log, temporaries)
 
 
 def noted(share: Share, notes: str, job: int, node: int, attempt: int) -> list[str]:

@@ -647,10 +647,14 @@ class Share:
             return Removal.NOT_EMPTY
         return Removal.REMOVED
 
-    def remove_tree(self, path: str) -> bool:
+    def remove_tree(self, path: str, *, found: Callable[[str, list[str]], None] | None = None) -> bool:
         """Removes a directory and all below it, as far as it goes; whether nothing is left.
 
         A symbolic link is removed and never followed, also where it is ``path`` itself; so is a file in its place.
+
+        Args:
+            path: of the directory.
+            found: is told each directory with the names of its files, before any of these is removed.
 
         NFS: a file that somebody holds open stays as ``.nfs...`` and keeps its directory.
         """
@@ -663,7 +667,7 @@ class Share:
                 continue
             pending.append((directory, True))
             try:
-                found = self._entries(directory)
+                listed = self._entries(directory)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -673,7 +677,9 @@ class Share:
                 pending.pop()
                 self.try_unlink(directory)
                 continue
-            for name, is_dir in found:
+            if found is not None:
+                found(directory, [name for name, is_dir in listed if not is_dir])
+            for name, is_dir in listed:
                 if is_dir:
                     pending.append((f"{directory}/{name}", False))
                 else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from jobqueue import outputs
 from jobqueue.attempt import Attempt
 from jobqueue.errors import JobNotFoundError
 from jobqueue.hierarchy import Node
@@ -66,11 +67,7 @@ def _temporaries(store: Store, won: WonToken, node: Node, record: dict[str, Any]
 
 def clear(store: Store, temporaries: Iterable[str]) -> None:
     """Removes attempts' own directories, as far as that goes: a leftover is no reason to keep a result back."""
-    for temporary in temporaries:
-        try:
-            store.share.remove_tree(temporary)
-        except OSError as error:
-            store.log.info("%s cannot be removed (%s); it is left.", temporary, error)
+    outputs.clear(store.share, store.log, temporaries)
 
 
 def another_has_won(store: Store, worker: str, attempt: Attempt, node: Node) -> bool:

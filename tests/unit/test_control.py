@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -332,6 +334,92 @@ def test_a_file_that_somebody_holds_open_keeps_the_directory_and_nothing_else(st
     assert len(os.listdir(store.layout.trash)) == 1
     assert control.remove_rest(store, 1)
     assert os.listdir(store.layout.trash) == []
+
+
+def _half_written(store: Store, shot: Path, place: str, name: str) -> Path:
+    """What an attempt has left that has died while it wrote: a directory beside the final name, and its note."""
+    temporary = shot / name
+    temporary.mkdir(parents=True)
+    (temporary / "f1.exr").write_text("half a frame")
+    attempt = Path(store.layout.job(1).attempt(place, 2).dir)
+    attempt.mkdir(parents=True)
+    (attempt / ".outputs").write_text(json.dumps({"temporary": str(temporary)}) + "\n")
+    return temporary
+
+
+def test_half_written_outputs_go_with_their_job(store: Store, tmp_path: Path) -> None:
+    shot = tmp_path / "shot"
+    left = [
+        _half_written(store, shot, "job1", ".jq-4f0c12ab9d.1-1.0000001.2"),
+        _half_written(store, shot, "", ".jq-4f0c12ab9d.1-1.0000002.2"),
+    ]
+    (shot / "f0.exr").touch()
+    assert all(path.exists() for path in left)
+    assert control.delete(store, 1)
+    assert os.listdir(shot) == ["f0.exr"]
+
+
+def test_a_note_of_what_is_another_attempts_removes_nothing(store: Store, tmp_path: Path) -> None:
+    names = [".jq-4f0c12ab9d.1-2.0000001.2", ".jq-4f0c12ab9d.1-1.0000000.2", ".jq-4f0c12ab9d.1-1.0000001.3", "mine"]
+    for nth, name in enumerate(names):
+        temporary = _half_written(store, tmp_path / "shot", "job1", name)
+        assert temporary.exists()
+        os.rename(store.layout.job(1).attempt("job1", 2).dir, store.layout.job(1).attempt("job1", 20 + nth).dir)
+    for nth in range(len(names)):
+        directory = Path(store.layout.job(1).attempt("job1", 20 + nth).dir)
+        # A directory of the job's own making, with a name like that of an attempt, is none.
+        (directory / "x" / ".attempt2").mkdir(parents=True)
+        (directory / "x" / ".attempt2" / ".outputs").write_bytes((directory / ".outputs").read_bytes())
+    assert control.delete(store, 1)
+    assert sorted(os.listdir(tmp_path / "shot")) == sorted(names)
+
+
+@pytest.mark.parametrize("befalls", ["the outputs", "the notes", "the hierarchy"])
+def test_outputs_that_cannot_be_removed_are_no_obstacle(
+    store: Store, share: HookedShare, tmp_path: Path, caplog: pytest.LogCaptureFixture, befalls: str
+) -> None:
+    temporary = _half_written(store, tmp_path / "shot", "job1", ".jq-4f0c12ab9d.1-1.0000001.2")
+    notes = store.layout.job(1).attempt("job1", 2).outputs
+    paths = {"the outputs": str(temporary), "the notes": notes, "the hierarchy": store.layout.job(1).hierarchy}
+
+    name = "scandir" if befalls == "the outputs" else "open"
+
+    def failing(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == name and call.args[0] == paths[befalls]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), call.args[0])
+        return do()
+
+    share.hook = failing
+    with caplog.at_level(logging.INFO, logger="jobqueue"):
+        assert control.delete(store, 1)
+    assert not os.path.exists(store.layout.job(1).dir)
+    assert temporary.exists()
+    assert paths[befalls] in caplog.text
+
+
+def test_a_deletion_that_dies_among_outputs_is_done_by_the_next_one(
+    store: Store, share: HookedShare, tmp_path: Path
+) -> None:
+    temporary = _half_written(store, tmp_path / "shot", "job1", ".jq-4f0c12ab9d.1-1.0000001.2")
+
+    def dies(call: Call, do: Callable[[], Any]) -> Any:
+        if call.args and str(call.args[0]) == f"{temporary}/f1.exr":
+            raise KeyboardInterrupt
+        return do()
+
+    share.hook = dies
+    with pytest.raises(KeyboardInterrupt):
+        control.delete(store, 1)
+    assert control.remove_rest(Store(store.layout.dir, QuickShare()), 1)
+    assert not temporary.exists()
+
+
+def test_a_job_without_outputs_is_deleted_without_a_look_at_its_hierarchy(store: Store, share: HookedShare) -> None:
+    with worker_on(store.layout.dir) as worker:
+        worker.run_all()
+    share.seen.clear()
+    assert control.delete(store, 1)
+    assert not [call for call in share.seen if call.name == "open" and call.args[0] == store.layout.job(1).hierarchy]
 
 
 def test_a_job_that_never_was_is_not_found(store: Store) -> None:
