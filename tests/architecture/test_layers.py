@@ -14,7 +14,7 @@ _PACKAGE = Path(jobqueue.__file__).parent
 
 # From the ground up; "." is the package itself. Modules of one line do not know of one another, or stand in its order.
 _LAYERS = """
-errors clock layout system
+errors clock layout system words
 share params frames graph
 mounts
 identity options
