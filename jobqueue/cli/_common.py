@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import shlex
@@ -110,6 +111,14 @@ def command_line(arguments: argparse.Namespace, *words: str) -> str:
 # --- errors ----------------------------------------------------------------------------------------------------------
 
 
+# What to do about an error of the share that does not say so itself.
+_NEXT = {
+    errno.ENOSPC: "make room there, then try again",
+    errno.EDQUOT: "make room within the quota, then try again",
+    errno.EROFS: "mount it so that it can be written, then try again",
+}
+
+
 def complain(prog: str, text: str) -> None:
     """Says on the standard error what is wrong, in one line."""
     print(f"{prog}: {'; '.join(line.strip() for line in text.splitlines())}", file=sys.stderr)
@@ -128,7 +137,8 @@ def describe(error: JobQueueError | OSError) -> str:
     """An error in one sentence."""
     if isinstance(error, JobQueueError) or error.strerror is None:
         return str(error)
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    reason = f"{error.strerror}; {_NEXT[error.errno]}" if error.errno in _NEXT else error.strerror
+    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 @contextmanager
