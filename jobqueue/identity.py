@@ -6,6 +6,7 @@ import getpass
 import os
 import random
 import socket
+from collections.abc import Collection
 from typing import Any
 
 from jobqueue.layout import plain
@@ -102,6 +103,17 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def processes_called(words: Collection[str]) -> list[int]:
+    """The processes of this host that have one of these among their arguments. Source: proc(5), /proc/PID/cmdline."""
+    found = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        # An argument may hold line ends.
+        arguments = _text(f"/proc/{name}/cmdline").split("\0") if name.isdecimal() else []
+        if any(word in words for word in arguments):
+            found.append(int(name))
+    return found
+
+
 def describe_process() -> dict[str, Any]:
     """What others need to know to tell whether this process lives."""
     pid = os.getpid()
@@ -116,8 +128,12 @@ def describe_process() -> dict[str, Any]:
 
 
 def _line(path: str) -> str:
+    return _text(path).partition("\n")[0].strip()
+
+
+def _text(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.readline().strip()
+            return file.read()
     except OSError:
         return ""

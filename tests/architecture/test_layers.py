@@ -36,7 +36,7 @@ reader
 handle
 job
 queue
-burnin burnin.plan burnin.camp burnin.victims burnin.findings burnin.run
+burnin burnin.plan burnin.guard burnin.camp burnin.victims burnin.findings burnin.run
 framejobs waiting
 testing.anomalies testing.clock testing.server testing.host testing.process testing.calls testing.share testing.queues
 testing
