@@ -104,6 +104,10 @@ class QueueConfig:
                     self._path,
                 )
 
+    def proc_names(self) -> list[str]:
+        """The procedures that have a section ``[NAME proc]``."""
+        return list(self._proc_params)
+
     def proc_options(self, job_type: str | None) -> dict[str, Any]:
         """The scheduling options under ``[NAME proc]``."""
         return self._proc_options.get(job_type or "", {})
