@@ -207,6 +207,10 @@ def read_config(share: Share, layout: QueueLayout) -> QueueConfig:
     try:
         text = share.read(layout.config).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
+        if share.is_file(layout.dir):
+            raise QueueNotFoundError(
+                "this is a file, and a queue is a directory; `jobqueue create DIR` makes one", layout.dir
+            ) from error
         if not share.is_dir(layout.dir):
             raise QueueNotFoundError(
                 "there is no such directory; `jobqueue create DIR` makes a queue", layout.dir

@@ -236,6 +236,13 @@ class Share:
     def is_dir(self, path: str) -> bool:
         return os.path.isdir(path)
 
+    def is_file(self, path: str) -> bool:
+        """Whether something that is no directory has this name; for messages, since `stat` decides nothing here."""
+        try:
+            return not stat.S_ISDIR(os.stat(path).st_mode)
+        except OSError:
+            return False
+
     def mode_and_owner(self, path: str) -> tuple[int, int, int]:
         """Permission bits, owner's user id and modification time in ns of a file or directory."""
         seen = os.stat(path)

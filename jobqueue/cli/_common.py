@@ -18,6 +18,7 @@ from jobqueue.layout import QUEUE_VARIABLE
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
     from jobqueue.queue import JobQueue
+    from jobqueue.share import Share
     from jobqueue.store import Store
 
 DONE = 0
@@ -102,6 +103,18 @@ def open_queue(arguments: argparse.Namespace) -> JobQueue:
     return JobQueue(queue_location(arguments.queue))
 
 
+def raise_if_no_directory(share: Share, path: str) -> None:
+    """For commands that take any directory.
+
+    Raises:
+        UsageError: it is none; the message says what it is.
+    """
+    if share.is_file(path):
+        raise UsageError(f"{path}: this is a file; name a directory")
+    if not share.is_dir(path):
+        raise UsageError(f"{path}: there is no such directory; make it first")
+
+
 def command_line(arguments: argparse.Namespace, *words: str) -> str:
     """The next command to type, with the queue where it was typed this time."""
     queue = ["-q", arguments.queue] if arguments.queue else []
@@ -115,6 +128,7 @@ def command_line(arguments: argparse.Namespace, *words: str) -> str:
 _NEXT = {
     errno.ENOSPC: "make room there, then try again",
     errno.EDQUOT: "make room within the quota, then try again",
+    errno.EISDIR: "it is in the place of a file; move it away, then try again",
     errno.EROFS: "mount it so that it can be written, then try again",
 }
 

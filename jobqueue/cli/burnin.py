@@ -36,7 +36,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jobqueue.cli._common import DONE, FAILED, UsageError
+from jobqueue.cli._common import DONE, FAILED, UsageError, raise_if_no_directory
 from jobqueue.cli._output import how_long, number_of, plain, print_json
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     from jobqueue.share import Share
 
     share, directory = Share(), os.path.abspath(arguments.dir)
-    if not share.is_dir(directory):
-        raise UsageError(f"{directory}: there is no such directory; make it first")
+    raise_if_no_directory(share, directory)
     given = {name: value for name in ("minutes", "jobs", "workers", "slots", "seed")
              if (value := getattr(arguments, name)) is not None}  # fmt: skip
     if arguments.join:

@@ -39,7 +39,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jobqueue.cli._common import DONE, FAILED, REFUSED, UsageError, complain, describe
+from jobqueue.cli._common import DONE, FAILED, REFUSED, complain, describe, raise_if_no_directory
 from jobqueue.cli._output import plain, print_json
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     from jobqueue.share import Share
 
     share, directory = Share(), os.path.abspath(arguments.dir)
-    if not share.is_dir(directory):
-        raise UsageError(f"{directory}: there is no such directory; make it first")
+    raise_if_no_directory(share, directory)
     if arguments.write:
         _raise_if_no_queue(share, directory)
     with _bar(len(STEPS)) as on_step:

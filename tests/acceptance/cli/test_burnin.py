@@ -126,6 +126,9 @@ def test_a_sound_one_is_told_in_words_and_kept_if_wished(cli: Cli, place: Path) 
 def test_what_cannot_be_is_said_at_once(cli: Cli, place: Path) -> None:
     missing = f"{place}/missing"
     assert cli.refused("burnin", missing) == f"{missing}: there is no such directory; make it first"
+    file = place.parent / "file"
+    file.touch()
+    assert cli.refused("burnin", str(file)) == f"{file}: this is a file; name a directory"
     assert "there is no burn-in to join" in cli.refused("burnin", str(place), "--join")
     assert "give no other option" in cli.refused("burnin", str(place), "--join", "--seed", "1")
     assert "a number of minutes above 0" in cli.refused("burnin", str(place), "--minutes", "0")

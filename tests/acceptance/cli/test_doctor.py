@@ -182,6 +182,8 @@ def test_without_write_a_queue_is_left_as_it_is(cli: Cli, queue_dir: Path) -> No
 def test_what_cannot_be_measured_is_refused_at_once(cli: Cli, tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     assert cli.refused("doctor", missing) == f"{missing}: there is no such directory; make it first"
+    (tmp_path / "file").touch()
+    assert cli.refused("doctor", f"{tmp_path}/file") == f"{tmp_path}/file: this is a file; name a directory"
     assert "this is not a job queue" in cli.refused("doctor", str(tmp_path), "--write")
     assert "has to be a number of seconds above 0" in cli.refused("doctor", str(tmp_path), "--peer", "--wait", "0")
 
