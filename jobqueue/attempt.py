@@ -19,15 +19,15 @@ from jobqueue.procedures import describe
 from jobqueue.share import UnsyncedError
 from jobqueue.store import Store
 from jobqueue.streams import Spool
-from jobqueue.trouble import insist
+from jobqueue.trouble import insist, is_trouble
 
 T = TypeVar("T")
 
 # A traceback in the record is for a look; the whole of it lies in the attempt's directory.
 _MAX_TRACEBACK = 16_000
 _STATUS_PERIOD_S = 1.0
-# So often, within half a minute, a directory has to refuse an output until it is believed.
-_REFUSALS = 7
+# So often more, within 15 seconds, a directory has to refuse an output until it is believed.
+_REFUSALS = 6
 
 
 class Attempt:
@@ -40,6 +40,9 @@ class Attempt:
         token: its token in running/.
         worker: the name of the worker in whose running/ it lies.
         spool: takes what it prints.
+
+    Attributes:
+        on_wait: told when the procedure begins to wait for a share that is in trouble, and when it goes on.
 
     Files:
         Makes the attempt's directory; writes ``stdout``, ``stderr``, ``status.json``, ``traceback`` and ``.outputs`` in
@@ -67,6 +70,7 @@ class Attempt:
         self._lock = threading.Lock()
         self.outputs = Outputs(store.share, store.layout.dir, temporary_name(worker, token), self.files.outputs)
         self.started = store.share.clock.now()
+        self.on_wait: Callable[[bool], None] = lambda _is_waiting: None
 
     # --- what the procedure sees ---------------------------------------------------------------------------------
 
@@ -100,10 +104,18 @@ class Attempt:
         """Declares while the procedure waits: a share that is full or away is not its fault."""
         what = f"{self.name}, which declares an output,"
         try:
+            return declare()
+        except OSError as error:
+            if isinstance(error, JobQueueError) or not is_trouble(error):
+                raise
+        self.on_wait(True)
+        try:
             return insist(self._store, what, declare, refusals=_REFUSALS)
         except PermissionError as error:
             reason = f"this worker's user may not write beside it ({error}); give it leave"
             raise OutputError(f"{reason}, then `jobqueue retry {self.name}`", path) from error
+        finally:
+            self.on_wait(False)
 
     # --- running -------------------------------------------------------------------------------------------------
 

@@ -207,7 +207,7 @@ def read_config(share: Share, layout: QueueLayout) -> QueueConfig:
     try:
         text = share.read(layout.config).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
-        if share.is_file(layout.dir):
+        if share.is_file_instead(layout.dir):
             raise QueueNotFoundError(
                 "this is a file, and a queue is a directory; `jobqueue create DIR` makes one", layout.dir
             ) from error

@@ -75,3 +75,9 @@ class BrokenJobError(JobQueueError):
 
 class LostRaceError(JobQueueError):
     """Other processes were quicker at every try; trying again later is safe."""
+
+
+def how_to_mend(number: int | None) -> str:
+    """What a person can do about a top-level job whose hierarchy cannot be read."""
+    job = "JOB" if number is None else f"job{number}"
+    return f"restore the file from a backup and `jobqueue release {job}`, or `jobqueue delete {job}`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from jobqueue.journal import events
@@ -10,6 +11,10 @@ from jobqueue.state import AnyToken, JobState, Sighting
 from jobqueue.store import Store
 
 _SUFFIX = ".jsonl"
+# What workers write of an attempt that they ended, or found dead. Format 1 has no key that tells a last death from a
+# failure, nor an attempt that ran too long and is forgiven from a death.
+_LAST_DEATH = re.compile(r"; \d+ attempts have died\Z")
+_RAN_TOO_LONG = "it ran longer than its timeout"
 
 
 class AttemptView(NamedTuple):
@@ -17,8 +22,9 @@ class AttemptView(NamedTuple):
 
     Attributes:
         attempt: its number.
-        state: ``running``; ``finished`` or ``failed``; ``cancelled``; ``died`` (its process ended); ``superseded`` (its
-            result came too late and changes nothing); ``given back`` (it ended without a result).
+        state: ``running``; ``finished``; ``failed`` (with an error of its own, at its timeout, or since somebody said
+            so); ``died`` (its process or its worker did, also where the job has failed by that); ``cancelled``;
+            ``superseded`` (its result came too late and changes nothing); ``given back`` (it ended without a result).
         worker: who ran it; ``None`` if that is not known.
         began: seconds since the epoch by the worker's clock, or ``None``.
         ended: the same.
@@ -35,7 +41,9 @@ class AttemptView(NamedTuple):
     directory: str
 
 
-class _Event(NamedTuple):
+class Event(NamedTuple):
+    """One line of a journal, and where it stands."""
+
     worker: str
     slot: str
     offset: int
@@ -55,7 +63,7 @@ def attempts(store: Store, job: JobLayout, node: int, place: str, seen: Sighting
     Files:
         Reads every journal of the hierarchy.
     """
-    found = _events(store, job, node)
+    found = events_of(store, job, node)
     # The token counts the attempts; it is not there while it moves. Number 0 is a record's about a job that never
     # began.
     numbers = {event.fields["attempt"] for event in found} | set(range(seen.attempt + 1))
@@ -70,7 +78,8 @@ def attempts(store: Store, job: JobLayout, node: int, place: str, seen: Sighting
     ]
 
 
-def _events(store: Store, job: JobLayout, node: int) -> list[_Event]:
+def events_of(store: Store, job: JobLayout, node: int) -> list[Event]:
+    """All that the journals of a top-level job say of one of its jobs, writer by writer."""
     found = []
     for name in sorted(store.share.names_or_none(job.journals) or ()):
         fields = name.split(".")
@@ -78,11 +87,11 @@ def _events(store: Store, job: JobLayout, node: int) -> list[_Event]:
             continue
         for offset, event in events(store.share, f"{job.journals}/{name}"):
             if event.get("node") == node and isinstance(event.get("attempt"), int):
-                found.append(_Event(fields[0], fields[1], offset, event))
+                found.append(Event(fields[0], fields[1], offset, event))
     return found
 
 
-def _view(number: int, found: list[_Event], directory: str, seen: Sighting) -> AttemptView:
+def _view(number: int, found: list[Event], directory: str, seen: Sighting) -> AttemptView:
     start = next((event for event in found if event.fields.get("event") == "start"), None)
     ends = [event for event in found if event.fields.get("event") != "start"]
     token = seen.token if seen.attempt == number else None
@@ -94,22 +103,35 @@ def _view(number: int, found: list[_Event], directory: str, seen: Sighting) -> A
     fields = end.fields if end else {}
     state = _state(token, seen.state, fields)
     reason = fields.get("error") or ("record lost" if isinstance(token, ClosedToken) and end is None else None)
-    ran = start or end
-    worker = ran.worker if ran else seen.worker if token else None
+    worker = _who_ran(start, end, token, seen)
     began = start.fields.get("time") if start else fields.get("start")
     return AttemptView(number, state, worker, began, fields.get("end"), reason, directory)
 
 
-def _is_meant(token: ClosedToken, event: _Event) -> bool:
+def _who_ran(start: Event | None, end: Event | None, token: AnyToken | None, seen: Sighting) -> str | None:
+    if start:
+        return start.worker
+    if end:
+        # Who writes of an attempt that was another's does not know when it began.
+        return end.worker if end.fields.get("start") is not None else None
+    return seen.worker if token else None
+
+
+def _is_meant(token: ClosedToken, event: Event) -> bool:
     """Whether an event is the record that a token names."""
     return (event.worker, event.slot, event.offset) == (token.worker, str(token.slot), token.offset)
 
 
 def _state(token: AnyToken | None, state: JobState, fields: dict[str, Any]) -> str:
-    if isinstance(token, ClosedToken | RunningToken | WonToken):
+    if isinstance(token, RunningToken | WonToken):
         return state.value
+    error = str(fields.get("error"))
     if fields.get("event") == "died":
+        return JobState.FAILED.value if error.startswith(_RAN_TOO_LONG) else "died"
+    if fields.get("ok") is False and fields.get("start") is None and _LAST_DEATH.search(error):
         return "died"
+    if isinstance(token, ClosedToken):
+        return state.value
     if fields.get("ok") is False:
         return JobState.FAILED.value
     if fields.get("ok"):

@@ -25,6 +25,8 @@ NUMBER_DIGITS = 8
 MAX_NESTED_DEPTH = 8
 # The supervisor's own journal is that of slot 0; the processes that run jobs count from 1.
 SUPERVISOR_SLOT = 0
+# The file of a top-level job that says what to do.
+HIERARCHY = ".hierarchy"
 # What the directories in which attempts write their outputs begin with.
 TEMPORARY = ".jq-"
 
@@ -196,7 +198,7 @@ class JobLayout:
     def __init__(self, queue_dir: str, number: int) -> None:
         self.number = number
         self.dir = f"{queue_dir}/job{number}"
-        self.hierarchy = f"{self.dir}/.hierarchy"
+        self.hierarchy = f"{self.dir}/{HIERARCHY}"
         self.tokens = f"{self.dir}/.tokens"
         self.blocked = f"{self.tokens}/blocked"
         self.ready = f"{self.tokens}/ready"
@@ -263,6 +265,11 @@ class QueueLayout:
         self.tmp = f"{dir}/tmp"
         self.trash = f"{dir}/trash"
         self.workers = f"{dir}/workers"
+
+    def directories(self) -> list[str]:
+        """All that a queue without jobs and workers consists of, each after the one in which it lies."""
+        folders = [*map(self.index_folder, INDEX_FOLDERS), self.last]
+        return [self.trash, self.index, self.tmp, self.workers, self.procs, *folders]
 
     def index_folder(self, folder: str) -> str:
         return f"{self.index}/{folder}"

@@ -49,7 +49,7 @@ class JobOptions:
     Attributes:
         maxAttempts: how often the job may die under a worker before it has failed; 1 or more, by default 3.
         maxErrors: how many of its attempts may end with an error of their own, or overrun the timeout, before it has
-            failed; 1 or more, by default 1. Deaths count for it, too, and its errors for maxAttempts.
+            failed; 1 or more, by default 1. Deaths do not count for it, nor its errors for maxAttempts.
         timeout: seconds after which an attempt is ended and has failed; by default none.
         priority: of the whole top-level job, -499..500, higher first, by default 0; only for a `JobRoot`.
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from jobqueue import control
+from jobqueue.errors import BrokenJobError, JobNotFoundError
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.journal import events, read_record
 from jobqueue.layout import AttemptLayout, ClosedToken, JobLayout, WonToken, job_name
@@ -58,7 +59,13 @@ class JobReader:
     def look(self) -> Sighting:
         """Where it stands."""
         node = self.hierarchy().root if self._node_number is None else self._node_number
-        return look_up(self.store, self.job, node)
+        try:
+            return look_up(self.store, self.job, node)
+        except JobNotFoundError:
+            if self.store.share.is_file_instead(self.job.tokens):
+                reason = "it is not a directory; `jobqueue check --repair` mends it"
+                raise BrokenJobError(reason, self.job.tokens) from None
+            raise
 
     def children(self) -> list[JobReader]:
         """The jobs that this one depends on directly."""

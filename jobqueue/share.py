@@ -16,7 +16,7 @@ import errno
 import os
 import random
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 from typing import NamedTuple
 
@@ -236,12 +236,45 @@ class Share:
     def is_dir(self, path: str) -> bool:
         return os.path.isdir(path)
 
-    def is_file(self, path: str) -> bool:
-        """Whether something that is no directory has this name; for messages, since `stat` decides nothing here."""
+    def names_and_files(self, directory: str, asked: Collection[str]) -> tuple[list[str], set[str]] | None:
+        """The names in a directory, and which of those ``asked`` for are no directories; ``None`` if it is none itself.
+
+        One listing tells both, where the file system tells of each name what it is.
+        """
         try:
-            return not stat.S_ISDIR(os.stat(path).st_mode)
-        except OSError:
+            with os.scandir(directory) as found:
+                entries = list(found)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        files = {entry.name for entry in entries if entry.name in asked and not entry.is_dir()}
+        return [entry.name for entry in entries], files
+
+    def is_file_instead(self, path: str) -> bool:
+        """Whether something lies at ``path`` that is no directory, a symbolic link that leads nowhere as well."""
+        try:
+            seen = os.stat(path, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            # It is missing; or what it lies in is the file.
             return False
+        if stat.S_ISLNK(seen.st_mode):
+            try:
+                seen = os.stat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return True
+        return not stat.S_ISDIR(seen.st_mode)
+
+    def move_file_aside(self, path: str, target: str) -> None:
+        """Renames what lies at ``path``, unless that is a directory (any more).
+
+        Args:
+            path: of the file.
+            target: where it goes; a name that nobody else uses.
+
+        RACE: whoever does the same beside us may have put a directory in its place since we looked. No directory can be
+        renamed over a file (rename(2)), so one that is empty waits at the target. CRASH: it is left there.
+        """
+        self.create(target)
+        self.swap(path, target)
 
     def mode_and_owner(self, path: str) -> tuple[int, int, int]:
         """Permission bits, owner's user id and modification time in ns of a file or directory."""

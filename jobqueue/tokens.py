@@ -296,6 +296,15 @@ class Tokens:
         self._wake_or_cancel(job.number)
         return True
 
+    def revive(self, job: JobLayout, closed: ClosedToken) -> bool:
+        """failed -> ready with all that is charged, for a job that a false suspicion has made to fail; then wake."""
+        token = Token(closed.node, closed.attempt, closed.move + 1, closed.charged)
+        # It had begun, so it waits for nothing.
+        if not self._share.try_move(job.failed, closed.name, job.ready, token.name):
+            return False
+        self._wake_or_cancel(job.number)
+        return True
+
     def resume(self, job: JobLayout, first: int = 0, count: int | None = None) -> int | None:
         """Unblocks and wakes what somebody should have who was cut short.
 

@@ -303,6 +303,66 @@ def folder_of_a_job_lost(store: Store) -> None:
     os.rmdir(_job(store, FRESH).journals)
 
 
+def file_instead(path: str) -> None:
+    """Somebody has made a file where a directory was."""
+    shutil.rmtree(path)
+    Path(path).write_bytes(b"a file")
+
+
+def workers_a_file(store: Store) -> None:
+    file_instead(store.layout.workers)
+
+
+def trash_a_file(store: Store) -> None:
+    file_instead(store.layout.trash)
+
+
+def trash_and_tmp_files(store: Store) -> None:
+    file_instead(store.layout.tmp)
+    trash_a_file(store)
+
+
+def trash_lost_and_workers_a_file(store: Store) -> None:
+    os.rmdir(store.layout.trash)
+    workers_a_file(store)
+
+
+def index_a_file(store: Store) -> None:
+    queue = attached(store.layout.dir, QuickShare())
+    # What was never begun would pass for a submission that was never published.
+    queue.deleteJobs([queue.findJob(f"job{number}") for number in (FRESH, CANCELLED)])
+    file_instead(store.layout.index)
+
+
+def done_a_file(store: Store) -> None:
+    file_instead(store.layout.index_folder("done"))
+
+
+def ready_a_file(store: Store) -> None:
+    file_instead(_job(store, HALF).ready)
+
+
+def tokens_a_file(store: Store) -> None:
+    file_instead(_job(store, HALF).tokens)
+
+
+def tokens_a_file_and_entry_lost(store: Store) -> None:
+    entry_lost(store)
+    tokens_a_file(store)
+
+
+def waits_a_file(store: Store) -> None:
+    file_instead(_job(store, HALF).waits)
+
+
+def journals_a_file(store: Store) -> None:
+    file_instead(_job(store, FRESH).journals)
+
+
+def latch_a_file(store: Store) -> None:
+    file_instead(_job(store, HALF).latch(3))
+
+
 class Damage(NamedTuple):
     """Something that befalls the scene.
 
@@ -330,7 +390,7 @@ DAMAGES = [
     Damage(lost_finished_root, ("lost-token",)),
     Damage(lost_failed, ("lost-token",)),
     Damage(lost_cancelled, ("lost-token",)),
-    Damage(lost_all, ("missing-folder",) * 6),
+    Damage(lost_all, ("missing-folder",) * 6 + ("lost-token",) * 4),
     Damage(lost_worker, ("lost-token",)),
     Damage(asleep, ("not-woken",)),
     Damage(done_too_early, ("open-under-done",)),
@@ -362,6 +422,21 @@ DAMAGES = [
     Damage(number_forgotten, ("number",)),
     Damage(folder_of_the_queue_lost, ("missing-folder", "missing-folder")),
     Damage(folder_of_a_job_lost, ("missing-folder", "missing-folder")),
+    Damage(workers_a_file, ("not-a-directory",)),
+    Damage(trash_a_file, ("not-a-directory",)),
+    Damage(trash_and_tmp_files, ("not-a-directory",) * 2),
+    Damage(trash_lost_and_workers_a_file, ("missing-folder", "not-a-directory")),
+    Damage(index_a_file, ("not-a-directory",) + ("missing-folder",) * 5 + ("no-entry",) * 3),
+    Damage(done_a_file, ("not-a-directory", "no-entry", "no-entry")),
+    Damage(ready_a_file, ("not-a-directory", "lost-token")),
+    Damage(tokens_a_file, ("not-a-directory",) + ("missing-folder",) * 5 + ("lost-token",) * 4),
+    Damage(
+        tokens_a_file_and_entry_lost,
+        ("no-entry", "not-a-directory") + ("missing-folder",) * 5 + ("lost-token",) * 4,
+    ),
+    Damage(waits_a_file, ("not-a-directory",) + ("latch-missing",) * 2),
+    Damage(journals_a_file, ("not-a-directory",)),
+    Damage(latch_a_file, ("not-a-directory", "latch-missing")),
 ]
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import jobqueue
 from jobqueue.attempt import Attempt
 from jobqueue.hierarchy import Node
+from jobqueue.layout import RunningToken
 from jobqueue.registry import Registration
 from jobqueue.share import Share
 from jobqueue.store import Store
 from jobqueue.streams import Spool
-from jobqueue.worker.aftermath import Aftermath
+from jobqueue.worker.aftermath import Aftermath, Lost
 from jobqueue.worker.runner import Runner, Seat, Step
 from tests.support import PROCS
 from tests.support_share import QuickShare
@@ -53,6 +54,7 @@ class Worker:
         self.name = self.registration.name
         self.slots = 1
         self.ran: list[str] = []
+        self.lost: list[Lost] = []
         self._spool = Spool()
         self.aftermath = Aftermath(self.store, self.name, self.new_slot)
         self.runner = Runner(self.store, Seat(self.name, 1), self, self._spool)
@@ -89,6 +91,9 @@ class Worker:
     def began(self, attempt: Attempt, _node: Node, _timeout_s: float | None) -> None:
         self.ran.append(attempt.name)
 
+    def waits(self, _is_waiting: bool) -> None:
+        """Nobody counts the time."""
+
     def returned(self) -> None:
         """Nobody counts the time."""
 
@@ -97,6 +102,9 @@ class Worker:
 
     def unblocked(self) -> None:
         """Nobody waits."""
+
+    def superseded(self, token: RunningToken) -> None:
+        self.lost.append(Lost(self.name, token.job, token.node, token.attempt))
 
     def new_slot(self) -> int:
         self.slots += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 from jobqueue.check.entries import find_in_directory, find_in_entries, find_in_queue
@@ -12,7 +13,7 @@ from jobqueue.check.latches import find_in_latches
 from jobqueue.check.leftovers import find_leftovers
 from jobqueue.check.look import JobLook, Look
 from jobqueue.check.records import find_in_records
-from jobqueue.check.standing import find_in_standing
+from jobqueue.check.standing import find_asleep, find_not_done, find_open_under_done
 from jobqueue.check.tokens import find_lost, find_taken_back, find_too_many
 from jobqueue.errors import JobQueueError
 from jobqueue.store import Store
@@ -26,9 +27,10 @@ _ROUNDS = 12
 
 # Each finder takes a look at the queue, or at one job, and yields what it finds in it.
 _QUEUE = (find_in_queue, find_leftovers)
-# In this order: what a later one looks at rests on what an earlier one has found sound.
+# In this order: a later one judges the job as it will be when what an earlier one has found is mended.
 _JOB = (
-    find_in_entries, find_in_directory, find_too_many, find_lost, find_taken_back, find_in_latches, find_in_standing,
+    find_in_entries, find_in_directory, find_too_many, find_lost, find_taken_back, find_not_done, find_open_under_done,
+    find_in_latches, find_asleep, find_in_records,
 )  # fmt: skip
 Progress = Callable[[int, int], None]
 
@@ -73,13 +75,15 @@ def examine(look: Look, progress: Progress = _no_progress) -> list[Finding]:
 
 
 def find_in_job(job: JobLook) -> Iterator[Finding]:
-    """What is wrong with one top-level job; what only follows from something else is left out until that is mended."""
+    """What is wrong with one top-level job, also what will come to light when something else of it is mended."""
+    is_later = False
     for find in _JOB:
         found = list(find(job))
-        yield from found
-        if any(finding.cure or finding.kind == "broken" for finding in found) or job.entry is None:
+        yield from (replace(finding, is_later=True) for finding in found) if is_later else found
+        if job.entry is None or not job.is_there or (job.broken and find is find_in_directory):
+            # There is nothing, or nothing that can be read, for the others to judge.
             return
-    yield from find_in_records(job)
+        is_later = is_later or any(finding.cure for finding in found)
 
 
 def audit(store: Store, progress: Progress = _no_progress) -> Report:
@@ -128,8 +132,9 @@ def repair(store: Store, progress: Progress = _no_progress) -> Report:
     report = audit(store, progress)
     before: set[object] = set()
     for _ in range(_ROUNDS):
-        found.update((finding.key, finding) for finding in report.found)
-        todo = {finding.key: finding.cure for finding in report.found if finding.cure}
+        found.update((finding.told, finding) for finding in report.found)
+        # What was judged by a repair that may lose its race has to be seen before anything is done about it.
+        todo = {finding.key: finding.cure for finding in report.found if finding.cure and not finding.is_later}
         if todo.keys() <= before:
             # Nothing, or nothing that the last round could mend.
             break

@@ -8,7 +8,8 @@ from functools import partial
 from jobqueue import control
 from jobqueue.check.finding import Cure, Finding, aside
 from jobqueue.check.look import JobLook, Look
-from jobqueue.hierarchy import Hierarchy
+from jobqueue.errors import how_to_mend
+from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.layout import INDEX_FOLDERS, Entry, base_name
 from jobqueue.options import effective_options
 from jobqueue.store import Store
@@ -20,22 +21,55 @@ LEAP = 1000
 
 
 def find_in_queue(look: Look) -> Iterator[Finding]:
-    """Directories that are missing, and numbers that might be used again."""
+    """Directories that are missing, or are none, and numbers that might be used again."""
     layout = look.store.layout
     here = look.names(layout.dir)
-    wanted = [layout.index, layout.tmp, layout.trash, layout.workers]
-    missing = [path for path in wanted if base_name(path) not in here]
     folders = [*map(layout.index_folder, INDEX_FOLDERS), layout.last]
-    missing += [path for path in folders if base_name(path) not in look.folders]
-    for path in missing:
-        says = "the directory is missing; a backup may have left it out since it was empty"
-        yield Finding("missing-folder", None, None, path, says, cure=Cure("it is made", partial(_make_dir, path)))
-    if not missing:
-        yield from _find_number(look)
+    # Order matters: what lies in the place of another one is moved to trash/.
+    for path in (layout.trash, layout.index, layout.tmp, layout.workers, *folders):
+        if base_name(path) not in (look.folders if path in folders else here):
+            says = "the directory is missing; a backup may have left it out since it was empty"
+            yield Finding("missing-folder", None, None, path, says, cure=Cure("it is made", partial(_make_dir, path)))
+        elif look.is_file_instead(path):
+            yield file_instead(None, path)
+    if base_name(layout.procs) in here and look.is_file_instead(layout.procs):
+        # Where it is missing there are no procedures in it, and whoever makes it is trusted with the workers' rights.
+        yield file_instead(None, layout.procs, is_made=False)
+    yield from _find_number(look)
 
 
 def _make_dir(path: str, store: Store) -> None:
     store.share.try_make_dir(path)
+
+
+def file_instead(job: JobLook | None, path: str, *, is_made: bool = True) -> Finding:
+    """What is said of a file that lies where a directory belongs.
+
+    Args:
+        job: the top-level job to which the directory belongs, or ``None``.
+        path: of the file.
+        is_made: whether the directory is made then.
+    """
+    number, name = (job.number, f"job{job.number}") if job else (None, None)
+    words = "the file goes to trash/" if base_name(path) != "trash" else "the file is renamed to .gone-trash-..."
+    cure = Cure(f"{words}, and the directory is made" if is_made else words, partial(_replace, number, path, is_made))
+    return Finding("not-a-directory", number, name, path, "a file lies where a directory belongs", cure=cure)
+
+
+def _replace(number: int | None, path: str, is_made: bool, store: Store) -> None:
+    layout = store.layout
+    if store.share.is_file_instead(path):
+        name = f"{base_name(path).lstrip('.')}.{store.share.chance.getrandbits(32):08x}"
+        target = f"{layout.trash}/{name}" if number is None else f"{layout.trash}/{number}.{name}"
+        if path == layout.trash:
+            target = f"{layout.dir}/.gone-{name.replace('.', '-')}"
+        store.share.move_file_aside(path, target)
+    if not is_made:
+        return
+    if number is None:
+        _make_dir(path, store)
+    else:
+        _make_part(number, path, store)
 
 
 def _find_number(look: Look) -> Iterator[Finding]:
@@ -116,15 +150,22 @@ def _find_deleting(job: JobLook) -> Iterator[Finding]:
 def _find_unpublished(job: JobLook) -> Iterator[Finding]:
     has_begun = any(place.token.move for place in job.places) or bool(job.look.names(job.files.journals))
     is_fenced = job.files.ready in job.missing and job.files.blocked in job.missing
+    is_fenced = is_fenced and job.files.tokens not in job.files_instead
     if has_begun and not is_fenced and not job.broken:
         folder = "done" if job.states[-1] in ("finished", "cancelled") else "held"
         says = "the job has been worked at and has no entry, so that nobody sees it"
         words = f"it gets one in {folder}/" + ("; `jobqueue release` lets it go on" if folder == "held" else "")
         yield _finding(job, "no-entry", job.files.dir, says, Cure(words, partial(_enter, job.number, folder)))
+        job.assume_entry(_new_entry(job.look.store, job.number, folder, job.nodes[-1]))
     elif job.look.age_s(job.files.dir) > DAY_S:
         says = "the job was never published, or deleted in part, and for a day nothing has changed in it"
         cure = Cure("it is removed", partial(_remove_unpublished, job.number))
         yield _finding(job, "unpublished", job.files.dir, says, cure)
+
+
+def _new_entry(store: Store, number: int, folder: str, root: Node) -> Entry:
+    levels = (root.options, store.config.proc_options(root.type), store.config.options)
+    return Entry(folder, effective_options(*levels)["priority"], number, LEAP)
 
 
 def _enter(number: int, folder: str, store: Store) -> None:
@@ -132,9 +173,7 @@ def _enter(number: int, folder: str, store: Store) -> None:
     if store.index.find(number) is not None:
         return
     hierarchy = Hierarchy(store.share, store.layout.job(number).hierarchy)
-    root = hierarchy.node(hierarchy.root)
-    levels = (root.options, store.config.proc_options(root.type), store.config.options)
-    entry = Entry(folder, effective_options(*levels)["priority"], number, LEAP)
+    entry = _new_entry(store, number, folder, hierarchy.node(hierarchy.root))
     draft = f"{entry.name}.{store.share.chance.getrandbits(32):08x}"
     store.share.create(f"{store.layout.tmp}/{draft}")
     store.share.try_move(store.layout.tmp, draft, store.layout.index_folder(folder), entry.name)
@@ -151,7 +190,9 @@ def _remove_unpublished(number: int, store: Store) -> None:
 
 
 def find_in_directory(job: JobLook) -> Iterator[Finding]:
-    """Parts of a job's directory that are missing, or cannot be read."""
+    """Parts of a job's directory that are missing, or are no directories, or cannot be read."""
+    for path in job.files_instead:
+        yield file_instead(job, path)
     for path in job.missing:
         says = "the directory is missing; a backup may have left it out since it was empty"
         yield _finding(job, "missing-folder", path, says, Cure("it is made", partial(_make_part, job.number, path)))
@@ -166,7 +207,7 @@ def _make_part(number: int, path: str, store: Store) -> None:
 
 
 def _broken(job: JobLook) -> Finding:
-    says = f"the job is broken: {job.broken}; nothing can be done with it but `jobqueue delete job{job.number}`"
+    says = f"the job is broken: {job.broken}; {how_to_mend(job.number)}; what else is wrong with it shows only then"
     is_open = job.entry is not None and job.entry.folder in ("runnable", "waiting")
     cure = Cure("it is held, so that the others go on", partial(_hold, job.number)) if is_open else None
     return _finding(job, "broken", job.files.hierarchy, says, cure)

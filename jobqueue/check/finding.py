@@ -36,6 +36,7 @@ class Finding:
         evidence: what has to be the same at each look for this to be one and the same thing.
         cure: what a repair does; ``None`` where there is nothing to be done by a program.
         is_note: it is worth a line, and nothing is wrong.
+        is_later: it is judged by what the repair of something else of its job will bring about, and mended after that.
     """
 
     kind: str
@@ -46,11 +47,17 @@ class Finding:
     evidence: tuple[str, ...] = ()
     cure: Cure | None = None
     is_note: bool = False
+    is_later: bool = False
 
     @property
     def key(self) -> tuple[str, str, tuple[str, ...]]:
         """The same at two looks for the same thing."""
         return self.kind, self.path, self.evidence
+
+    @property
+    def told(self) -> tuple[str, str | None, str, str]:
+        """The same for what is told twice: what was foreseen, and was found when the rest was mended."""
+        return self.kind, self.job, self.path, self.says
 
 
 def aside(number: int, where: str, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from jobqueue.check.entries import file_instead
 from jobqueue.check.finding import Cure, Finding
 from jobqueue.check.look import BEGUN, JobLook
 from jobqueue.hierarchy import Node
@@ -18,18 +19,18 @@ def find_in_latches(job: JobLook) -> Iterator[Finding]:
     if job.entry.folder == "done" or "cancelled" in job.states:
         # Nothing of it is begun any more, so nothing waits.
         return
+    held = job.latched
+    # A latch that is missing is one that is empty, so none is made in the file's place.
+    yield from (file_instead(job, path, is_made=False) for path in job.latch_files)
     for node in job.nodes:
-        yield from _find(job, node)
+        yield from _find(job, node, held.get(node.node, set()))
 
 
-def _find(job: JobLook, node: Node) -> Iterator[Finding]:
+def _find(job: JobLook, node: Node, held: set[int]) -> Iterator[Finding]:
     own = job.by_node[node.node][0]
-    held = job.latched.get(node.node, set())
     unfinished = [child for child in node.children if job.states[child] not in ("finished", "won")]
     waits_for = {child for child in node.children if job.states[child] != "finished"}
     over = sorted(held - waits_for)
-    if over:
-        yield _over(job, node, over)
     if unfinished and own.folder in BEGUN:
         yield _early(job, node, unfinished)
     elif absent := [child for child in unfinished if child not in held]:
@@ -42,6 +43,9 @@ def _find(job: JobLook, node: Node) -> Iterator[Finding]:
         says = "the job is blocked and waits for nothing"
         cure = Cure("the job becomes ready", partial(_release, job.files, node.node, []))
         yield _finding(job, node, "latch-empty", says, _evidence(job, node, []), cure)
+    if over:
+        # Order matters: who takes the last one out of a latch that is not whole makes the job ready.
+        yield _over(job, node, over)
 
 
 def _finding(job: JobLook, node: Node, kind: str, says: str, evidence: tuple[str, ...], cure: Cure | None) -> Finding:
@@ -88,6 +92,7 @@ def _early(job: JobLook, node: Node, unfinished: list[int]) -> Finding:
         return _finding(job, node, "early", says, evidence, None)
     assert isinstance(own.token, Token)
     cure = Cure("it goes back to blocked/", partial(_block, job.files, own.token, unfinished))
+    job.assume(node.node, "blocked", own.token._replace(move=own.token.move + 1))
     return _finding(job, node, "early", says, evidence, cure)
 
 

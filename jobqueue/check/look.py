@@ -117,6 +117,10 @@ class Look:
                     raise
         return self.store.share.names_or_none(directory)
 
+    def is_file_instead(self, path: str) -> bool:
+        """Whether a file lies where a directory belongs."""
+        return self.store.share.is_file_instead(path)
+
     def in_flight(self) -> dict[int, list[Place]]:
         """The tokens in workers' folders, by top-level job; at a second look they are listed for each job anew."""
         if not self.is_whole:
@@ -170,9 +174,12 @@ class JobLook:
     Attributes:
         entry: its entry; of several the one with the most moves. ``None``: it has none.
         missing: directories that belong in it and are not there.
+        files_instead: those in whose place a file lies.
+        latch_files: files that lie in the place of a latch; known once `latched` is.
         places: all its tokens, in the order in which tokens flow.
         nodes: its jobs, in post-order; empty where the hierarchy is broken.
         broken: why the hierarchy cannot be read, or ``None``.
+        assumed: its jobs whose tokens lie where a repair will put them, not where they were seen.
     """
 
     def __init__(self, look: Look, number: int) -> None:
@@ -182,10 +189,13 @@ class JobLook:
         self.entries = sorted(look.entries.get(number, []), key=_rank, reverse=True)
         self.entry = self.entries[0] if self.entries else None
         share = look.store.share
-        names = share.names_or_none(self.files.dir)
-        self.is_there = number in look.directories and names is not None
         wanted = (self.files.tokens, self.files.waits, self.files.journals)
-        self.missing = [path for path in wanted if base_name(path) not in (names or ())]
+        listed = share.names_and_files(self.files.dir, {base_name(path) for path in wanted})
+        self.is_there = number in look.directories and listed is not None
+        names, files = listed or ([], set())
+        self.missing = [path for path in wanted if base_name(path) not in names]
+        self.files_instead = [path for path in wanted if base_name(path) in files]
+        self.latch_files: list[str] = []
         self.places: list[Place] = []
         # RACE: in the order in which tokens flow, so that only one that moves back meanwhile can be missed.
         for folder in TOKEN_FOLDERS[:2]:
@@ -195,6 +205,7 @@ class JobLook:
             self._list(folder)
         self.nodes: list[Node] = []
         self.broken: str | None = None
+        self.assumed: set[int] = set()
         try:
             self.nodes = list(Hierarchy(share, self.files.hierarchy).nodes())
             _check_edges(self.nodes, self.files.hierarchy)
@@ -206,7 +217,8 @@ class JobLook:
         parse = ClosedToken.parse if folder in ("finished", "failed") else Token.parse
         names = self.look.names_or_none(directory)
         if names is None:
-            self.missing.append(directory)
+            instead = self.look.is_file_instead(directory)
+            (self.files_instead if instead else self.missing).append(directory)
         self.places += [Place(folder, directory, name, token) for name in names or () if (token := parse(name))]
 
     @cached_property
@@ -227,6 +239,16 @@ class JobLook:
         """The folder in which each job's token lies; ``None`` for one that was not seen."""
         return [places[0].folder if places else None for places in self.by_node]
 
+    def assume(self, node: int, folder: str, token: AnyToken) -> None:
+        """From here on a job's token counts as where a repair will put it."""
+        self.by_node[node].insert(0, Place(folder, self.files.token_folder(folder), token.name, token))
+        self.states[node] = folder
+        self.assumed.add(node)
+
+    def assume_entry(self, entry: Entry) -> None:
+        """From here on the entry counts as where a repair will put it."""
+        self.entry = entry
+
     def name(self, node: int) -> str:
         """What people call a job of it."""
         return job_name(self.number, self.nodes[node].place) if node < len(self.nodes) else job_name(self.number, "")
@@ -234,11 +256,15 @@ class JobLook:
     @cached_property
     def latched(self) -> dict[int, set[int]]:
         """The latches that are there, each with the sub-jobs in it."""
-        waits = [int(name) for name in self.look.names(self.files.waits) if is_latch_entry(name)]
-        return {
-            node: {int(name) for name in self.look.names(self.files.latch(node)) if is_latch_entry(name)}
-            for node in waits
-        }
+        found = {}
+        for node in [int(name) for name in self.look.names(self.files.waits) if is_latch_entry(name)]:
+            names = self.look.names_or_none(self.files.latch(node))
+            # A file in its place holds nothing, and so counts as a latch that is missing.
+            if names is not None:
+                found[node] = {int(name) for name in names if is_latch_entry(name)}
+            elif self.look.is_file_instead(self.files.latch(node)):
+                self.latch_files.append(self.files.latch(node))
+        return found
 
     @cached_property
     def records(self) -> dict[int, list[Record]]:

@@ -98,6 +98,12 @@ def _is_attempt(name: str) -> bool:
     return number != name and number.isascii() and number.isdigit()
 
 
+def new_token(target: Target) -> Token:
+    """The token that is made, but for its record."""
+    # The one place where a token comes into being a second time: under a name that is above all that there was.
+    return Token(target.node, target.attempt, LEAP * (target.attempt + 1), 0)
+
+
 def make(store: Store, target: Target) -> None:
     """Makes the token that is missing, and wakes the job where it is ready.
 
@@ -105,12 +111,10 @@ def make(store: Store, target: Target) -> None:
     left to do.
     """
     files = store.layout.job(target.number)
-    # The one place where a token comes into being a second time: under a name that is above all that there was.
-    move = LEAP * (target.attempt + 1)
-    token: Token | ClosedToken = Token(target.node, target.attempt, move, 0)
+    token: Token | ClosedToken = new_token(target)
     if target.folder in ("finished", "failed"):
         worker, slot, offset = _whose_record(store, target)
-        token = ClosedToken(target.node, target.attempt, move, 0, worker, slot, offset)
+        token = ClosedToken(*new_token(target), worker, slot, offset)
     store.share.create(f"{files.token_folder(target.folder)}/{token.name}")
     store.share.sync_dir(files.token_folder(target.folder))
     if target.folder == "ready":

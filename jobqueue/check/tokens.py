@@ -8,7 +8,7 @@ from functools import partial
 from jobqueue.check.entries import LEAP
 from jobqueue.check.finding import Cure, Finding, aside
 from jobqueue.check.look import JobLook, Place
-from jobqueue.check.rebuild import Target, last_record, make, targets
+from jobqueue.check.rebuild import Target, last_record, make, new_token, targets
 from jobqueue.layout import ClosedToken
 from jobqueue.store import Store
 
@@ -52,11 +52,14 @@ def find_lost(job: JobLook) -> Iterator[Finding]:
     """
     if None not in job.states:
         return
-    for target in targets(job):
+    found = targets(job)
+    for target in found:
         says = f"the job has no token, so that it would never end; {target.why}"
         cure = Cure(f"it gets one in {target.folder}/", partial(_make, target))
         directory = job.files.token_folder(target.folder)
         yield Finding("lost-token", job.number, job.name(target.node), directory, says, (str(target.node),), cure)
+    for target in found:
+        job.assume(target.node, target.folder, new_token(target))
 
 
 def _make(target: Target, store: Store) -> None:
@@ -65,7 +68,9 @@ def _make(target: Target, store: Store) -> None:
 
 def find_taken_back(job: JobLook) -> Iterator[Finding]:
     """Results that were committed, and are so no more: a roll-back has put their tokens where they came from."""
-    for node in job.nodes:
+    found = []
+    # From the root down: what is taken back shows of what it depended on that it had succeeded, too.
+    for node in reversed(job.nodes):
         own = job.by_node[node.node][0]
         if own.folder not in ("blocked", "ready") or not any(job.states[parent] in _STARTED for parent in node.parents):
             continue
@@ -76,7 +81,9 @@ def find_taken_back(job: JobLook) -> Iterator[Finding]:
                 node.node, record.fields["attempt"], own.token.move + LEAP, 0, record.worker, record.slot, record.offset
             )
             cure = Cure("it goes to finished/", partial(_close, job.number, own, closed))
-            yield Finding("taken-back", job.number, job.name(node.node), own.path, says, (own.name,), cure)
+            found.append(Finding("taken-back", job.number, job.name(node.node), own.path, says, (own.name,), cure))
+            job.assume(node.node, "finished", closed)
+    yield from reversed(found)
 
 
 def _close(number: int, place: Place, closed: ClosedToken, store: Store) -> None:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from jobqueue import __version__
-from jobqueue.cli._common import add_common, end_of_parsing, guarded
+from jobqueue.cli._common import add_common, end_of_parsing, guarded, with_remedy
 
 # In the order of a first session; each has a module of its name with `add_arguments` and `run`.
 COMMANDS = {
@@ -116,7 +116,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def call() -> int:
         arguments = build_parser().parse_args(argv)
-        code: int = arguments.run(arguments)
+        try:
+            code: int = arguments.run(arguments)
+        except NotADirectoryError as error:
+            raise with_remedy(arguments, error) from error
         return code
 
     return guarded("jobqueue", call)

@@ -9,11 +9,11 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jobqueue.errors import BrokenJobError, JobQueueError, LostRaceError
-from jobqueue.layout import QUEUE_VARIABLE
+from jobqueue.errors import BrokenJobError, JobQueueError, LostRaceError, how_to_mend
+from jobqueue.layout import HIERARCHY, QUEUE_VARIABLE, base_name, parse_job_number
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
@@ -109,10 +109,14 @@ def raise_if_no_directory(share: Share, path: str) -> None:
     Raises:
         UsageError: it is none; the message says what it is.
     """
-    if share.is_file(path):
-        raise UsageError(f"{path}: this is a file; name a directory")
-    if not share.is_dir(path):
-        raise UsageError(f"{path}: there is no such directory; make it first")
+    if share.is_dir(path):
+        return
+    try:
+        is_file = share.is_file_instead(path)
+    except OSError as error:
+        raise UsageError(describe(error)) from error
+    what = "this is a file; name a directory" if is_file else "there is no such directory; make it first"
+    raise UsageError(f"{path}: {what}")
 
 
 def command_line(arguments: argparse.Namespace, *words: str) -> str:
@@ -149,10 +153,33 @@ def exit_code(error: JobQueueError | OSError) -> int:
 
 def describe(error: JobQueueError | OSError) -> str:
     """An error in one sentence."""
+    if isinstance(error, BrokenJobError) and error.path and base_name(error.path) == HIERARCHY:
+        number = parse_job_number(base_name(os.path.dirname(error.path)))
+        return f"{error}; {how_to_mend(number)}"
     if isinstance(error, JobQueueError) or error.strerror is None:
         return str(error)
     reason = f"{error.strerror}; {_NEXT[error.errno]}" if error.errno in _NEXT else error.strerror
     return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def with_remedy(arguments: argparse.Namespace, error: JobQueueError | OSError) -> JobQueueError | OSError:
+    """The error; or, where a file lies in the place of a directory of the queue, one that says which, and what helps.
+
+    What the system says names whatever was looked for below it, or both sides of a rename.
+    """
+    location = arguments.queue or os.environ.get(QUEUE_VARIABLE)
+    if not isinstance(error, NotADirectoryError) or not location:
+        return error
+    from jobqueue.layout import QueueLayout
+    from jobqueue.share import Share
+
+    layout, share = QueueLayout(os.path.abspath(location)), Share()
+    with suppress(OSError):
+        for path in layout.directories():
+            if share.is_file_instead(path):
+                remedy = command_line(arguments, "check", "--repair")
+                return JobQueueError(f"it is not a directory; `{remedy}` mends it", path)
+    return error
 
 
 @contextmanager
@@ -214,9 +241,10 @@ def for_each_job(arguments: argparse.Namespace, act: Callable[[JobHandle], str])
         try:
             text = act(job)
         except (JobQueueError, OSError) as error:
+            text = describe(with_remedy(arguments, error))
             worst = max(worst, exit_code(error))
-            complain("jobqueue", f"{job.name}: {describe(error)}")
-            told.append({"job": job.name, "ok": False, "text": describe(error)})
+            complain("jobqueue", f"{job.name}: {text}")
+            told.append({"job": job.name, "ok": False, "text": text})
         else:
             told.append({"job": job.name, "ok": True, "text": text})
             if not arguments.json:

@@ -4,10 +4,17 @@ With --json: an object with the keys job, label, state, type, parameters (as
 they are stored), options, submitted, submitter, attempt, worker, began, ended,
 progress, status, error, result (as it is stored), outputs, directory,
 waits_for, needed_by, attempts, hierarchy. Times are seconds since the epoch. Each of the
-attempts has the keys attempt, state, worker, began, ended, reason, directory.
+attempts has the keys attempt, state (one of the words below), worker, began,
+ended, reason, directory.
 The hierarchy, null for a sub-job, has the keys state (as in `jobqueue list`),
 priority, and how many jobs are blocked, ready, running, finished, failed,
 cancelled.
+
+An attempt is running; finished; failed (with an error of its own, by running
+longer than its timeout, or since somebody said so); died (its process or its
+worker did, also where that was the last attempt and the job has failed);
+cancelled; superseded (its result came too late, and changes nothing); or given
+back (it ended without a result, and nothing is held against it).
 """
 
 from __future__ import annotations
@@ -37,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     reader = reader_of(job)
     node, seen = reader.node(), reader.look()
     story = attempts(reader.store, reader.job, node.node, node.place, seen)
-    facts = _facts(job)
+    # The token names whoever has written its record: after a death that is the worker that has swept.
+    latest = next((view for view in story if view.attempt == seen.attempt), None)
+    facts = _facts(job, latest.worker if latest else None)
     if arguments.json:
         print_json({**facts, "attempts": [view._asdict() for view in story], "hierarchy": _hierarchy(job)})
         return DONE
@@ -49,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _facts(job: JobHandle) -> dict[str, Any]:
+def _facts(job: JobHandle, worker: str | None) -> dict[str, Any]:
     from jobqueue.layout import job_name
     from jobqueue.options import effective_options
 
@@ -68,7 +77,7 @@ def _facts(job: JobHandle) -> dict[str, Any]:
         "submitted": hierarchy.submitted,
         "submitter": hierarchy.submitter,
         "attempt": seen.attempt,
-        "worker": seen.worker,
+        "worker": worker,
         "began": job.startTime,
         "ended": record.get("end"),
         "progress": job.progress,
@@ -117,7 +126,7 @@ def _print_facts(facts: dict[str, Any], hierarchy: dict[str, Any] | None) -> Non
     lines += [(name, value) for name, value in facts["options"].items() if value is not None]
     lines.append(("submitted", f"{when(facts['submitted'])} by {facts['submitter']}"))
     if facts["began"] is not None:
-        lines.append(("began", f"{when(facts['began'])} on {facts['worker']}"))
+        lines.append(("began", when(facts["began"]) + (f" on {facts['worker']}" if facts["worker"] else "")))
     if facts["ended"] is not None:
         took_s = None if facts["began"] is None else facts["ended"] - facts["began"]
         lines.append(("ended", when(facts["ended"]) + (f" after {how_long(took_s)}" if took_s is not None else "")))

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from jobqueue.control import remove_rest
 from jobqueue.hierarchy import Node
-from jobqueue.journal import Journal, events
-from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, Record, RunningToken, job_name
+from jobqueue.journal import Journal, read_record
+from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, ClosedToken, JobLayout, Record, RunningToken, job_name
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.worker.broken import node_or_set_aside
+from jobqueue.worker.charges import DIED, TIMEOUT, charges
 from jobqueue.worker.settling import settle_from_record
 
 
@@ -39,6 +40,40 @@ class Ending(NamedTuple):
         """
         is_meant = self.job in (None, token.job) and self.node in (None, token.node)
         return self if is_meant else Ending("stop", "its process was ended for another job's sake")
+
+
+class Lost(NamedTuple):
+    """An attempt that others have taken from a worker that they took for dead, and that was not."""
+
+    owner: str
+    job: int
+    node: int
+    attempt: int
+
+
+class Count(NamedTuple):
+    """How many attempts of one kind count against a job, and how many may.
+
+    Attributes:
+        number: with the one that has just ended.
+        limit: so many make it fail.
+        kind: what became of them, in words.
+    """
+
+    number: int
+    limit: int
+    kind: str
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.number >= self.limit
+
+    @property
+    def total(self) -> str:
+        return f"{self.number} {'attempt has' if self.number == 1 else 'attempts have'} {self.kind}"
+
+    def __str__(self) -> str:
+        return f"{self.number} of {self.limit} attempts have {self.kind}"
 
 
 class Aftermath:
@@ -94,6 +129,46 @@ class Aftermath:
             # The directory that a record or a stream belongs in is gone: the job was deleted.
             self._store.tokens.bin_running(token, owner)
 
+    def revive(self, lost: Lost) -> bool:
+        """Undoes what a false suspicion did to a job for good; whether nothing is left to be done.
+
+        An attempt of this worker's was given back, or made to fail, by somebody who took this worker for dead. That it
+        had lived stands in a journal by now. Only the latest death of a job can have been counted without that.
+
+        Args:
+            lost: the attempt.
+
+        Raises:
+            OSError: the share is in trouble; call again.
+        """
+        if any(
+            (token.job, token.node, token.attempt) == lost[1:] for token in self._store.tokens.running_of(lost.owner)
+        ):
+            # Whoever sweeps has not come to it yet.
+            return False
+        job = self._store.layout.job(lost.job)
+        try:
+            names = self._store.share.names_afresh(job.failed)
+        except (FileNotFoundError, NotADirectoryError):
+            # The job was deleted.
+            return True
+        for name in names:
+            closed = ClosedToken.parse(name)
+            if closed and (closed.node, closed.attempt) == (lost.node, lost.attempt):
+                self._revive(job, closed)
+        return True
+
+    def _revive(self, job: JobLayout, closed: ClosedToken) -> None:
+        path = job.journal(closed.worker, closed.slot)
+        record = read_record(self._store.share, path, closed.offset, closed.node, closed.attempt)
+        node = node_or_set_aside(self._store, job.number, closed.node)
+        if record is None or node is None or record.get("ending") != DIED:
+            return
+        held = charges(self._store, job, closed.node, closed.charged)
+        if held.deaths < self._limits(node)["maxAttempts"] and self._store.tokens.revive(job, closed):
+            name = job_name(job.number, node.place)
+            self._store.log.warning("%s is ready again: its attempt %d had not died.", name, closed.attempt)
+
     def _end(self, owner: str, token: RunningToken, ending: Ending, spool: Spool | None) -> None:
         node = node_or_set_aside(self._store, token.job, token.node)
         name = job_name(token.job, node.place) if node else f"job {token.node} of job{token.job}"
@@ -107,16 +182,16 @@ class Aftermath:
         if ending.action == "cancel":
             self._store.tokens.cancel_running(token, owner)
             return
-        limits = self._limits(node)
-        charge = ending.action in ("died", "timeout")
-        if ending.action == "fail" or (charge and self._is_used_up(token, ending, limits)):
-            if ending.action == "died":
-                ending = ending._replace(why=f"{ending.why}; {limits['maxAttempts']} attempts have died")
+        charge = ending.action in (DIED, TIMEOUT)
+        count = self._count(token, ending, self._limits(node)) if charge else None
+        if ending.action == "fail" or (count and count.is_used_up):
+            if count and ending.action == DIED:
+                ending = ending._replace(why=f"{ending.why}; {count.total}")
             self._fail(owner, token, ending, name)
             return
-        if charge:
+        if count:
             self._record(token, ending, ok=None)
-            self._store.log.warning("%s: %s. It is ready again (%s).", name, ending.why, _count(token, ending, limits))
+            self._store.log.warning("%s: %s. It is ready again (%s).", name, ending.why, count)
         else:
             self._store.log.info("%s: %s. It is ready again, nothing is held against it.", name, ending.why)
         if self._store.tokens.give_back(token, owner, charge=charge) is None:
@@ -132,7 +207,7 @@ class Aftermath:
         job = self._store.layout.job(token.job)
         record: dict[str, Any] = {
             "event": "end" if ok is False else "died", "node": token.node, "attempt": token.attempt,
-            "end": self._store.share.clock.now(), "error": ending.why, "traceback": "",
+            "end": self._store.share.clock.now(), "ending": ending.action, "error": ending.why, "traceback": "",
         }  # fmt: skip
         if ok is False:
             record.update(ok=False, start=None, progress=None, status=ending.why)
@@ -147,25 +222,6 @@ class Aftermath:
         finally:
             journal.close()
 
-    def _false_charges(self, token: RunningToken) -> int:
-        """How many of the deaths that are held against a job were none: their worker has said so since.
-
-        Looked at only where a job would fail for good; until then a charge too many costs it nothing.
-        """
-        job = self._store.layout.job(token.job)
-        charged, alive = set(), set()
-        for name in self._store.share.names_or_none(job.journals) or ():
-            for _, event in events(self._store.share, f"{job.journals}/{name}"):
-                if event.get("node") == token.node:
-                    kind = event.get("event")
-                    if kind == "died" or event.get("ok") is False:
-                        charged.add(event.get("attempt"))
-                    elif kind == "alive":
-                        alive.add(event.get("attempt"))
-        # A retry has forgiven what came before the latest ones.
-        latest = sorted(attempt for attempt in charged if isinstance(attempt, int))[-token.charged :]
-        return sum(attempt in alive for attempt in latest) if token.charged else 0
-
     def _attempt(self, token: RunningToken, node: Node) -> AttemptLayout:
         return self._store.layout.job(token.job).attempt(node.place, token.attempt)
 
@@ -173,13 +229,9 @@ class Aftermath:
         levels = [node.options, self._store.config.proc_options(node.type)] if node else []
         return effective_options(*levels, self._store.config.options)
 
-    def _is_used_up(self, token: RunningToken, ending: Ending, limits: dict[str, Any]) -> bool:
-        limit: int = limits["maxAttempts" if ending.action == "died" else "maxErrors"]
-        return token.charged + 1 >= limit and token.charged + 1 - self._false_charges(token) >= limit
-
-
-def _count(token: RunningToken, ending: Ending, limits: dict[str, Any]) -> str:
-    """How much is held against a job by now, in words."""
-    if ending.action == "died":
-        return f"{token.charged + 1} of {limits['maxAttempts']} attempts have died"
-    return f"{token.charged + 1} of {limits['maxErrors']} attempts have ended with an error"
+    def _count(self, token: RunningToken, ending: Ending, limits: dict[str, Any]) -> Count:
+        """How much is held against a job with this attempt, and of its kind how much may be."""
+        held = charges(self._store, self._store.layout.job(token.job), token.node, token.charged)
+        if ending.action == DIED:
+            return Count(held.deaths + 1, limits["maxAttempts"], "died")
+        return Count(held.errors + 1, limits["maxErrors"], "ended with an error")

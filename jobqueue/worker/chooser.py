@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Callable
 from typing import NamedTuple
 
+from jobqueue.errors import JobQueueError
 from jobqueue.layout import Entry, JobLayout, Token
 from jobqueue.store import Store
 from jobqueue.worker.broken import set_aside
@@ -19,6 +21,8 @@ _APART, _MAX_SPREAD = 32, 4096
 _CALM = 4
 # How often one choice may begin anew because entries moved under it.
 _ROUNDS = 3
+# How long a top-level job is passed over whose files are in trouble while the rest of the share is not.
+_FIRST_PASS_S, _LONGEST_PASS_S = 0.5, 30.0
 
 
 class Candidate(NamedTuple):
@@ -49,11 +53,22 @@ class Chooser:
     Args:
         store: the queue.
         rivals: how many slots, this one included, are known to choose from the same listings.
+        is_for_others: whether a token is better left to other workers, for now.
     """
 
-    def __init__(self, store: Store, rivals: int = 1) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rivals: int = 1,
+        is_for_others: Callable[[JobLayout, Token], bool] = lambda _job, _token: False,
+    ) -> None:
         self._store = store
         self._rivals = rivals
+        self._is_for_others = is_for_others
+        # Whether one of the current entry's job was.
+        self._has_left_some = False
+        # Top-level jobs in trouble: for how long they were passed over last, and until when.
+        self._passed: dict[int, tuple[float, float]] = {}
         self._spread = rivals
         self._wins = 0
         self._cursor = 0
@@ -75,9 +90,10 @@ class Chooser:
         """The next job to try, or ``None`` if nothing is ready; parks what has nothing ready.
 
         Raises:
-            OSError: a listing failed; FileNotFoundError is dealt with here.
+            OSError: a listing failed, and nothing else is ready; FileNotFoundError is dealt with here.
         """
         clock = self._store.share.clock
+        failed: OSError | None = None
         if clock.monotonic() - self._listed_at > self._refresh_s:
             self._refresh()
         rounds = _ROUNDS
@@ -85,21 +101,38 @@ class Chooser:
             if self._at is None and not self._advance():
                 if not self._moved or not rounds:
                     self._is_exhausted = True
+                    if failed is not None:
+                        raise failed
                     return None
                 rounds -= 1
                 self._is_exhausted = True
                 self._refresh()
                 continue
-            assert self._at is not None and self._job is not None
-            if not self._ready:
-                self._list_ready()
-            while self._ready:
-                if self._cursor >= len(self._ready):
-                    self._cursor = 0
-                if token := Token.parse(self._ready[self._cursor]):
-                    return Candidate(self._at, self._job, token)
-                del self._ready[self._cursor]
-            self._leave()
+            assert self._at is not None
+            entry = self._at
+            try:
+                if candidate := self._next_here():
+                    return candidate
+            except OSError as error:
+                # What keeps us from one job must not keep us from the others.
+                failed = error
+                self._seen.discard(entry.name)
+                self.pass_over(entry.number, error)
+
+    def _next_here(self) -> Candidate | None:
+        """The next job of the current entry; ``None``: nothing of it is ready, and we leave it."""
+        assert self._at is not None and self._job is not None
+        if not self._ready:
+            self._list_ready()
+        while self._ready:
+            if self._cursor >= len(self._ready):
+                self._cursor = 0
+            token = Token.parse(self._ready[self._cursor])
+            if token and not self._is_left(token):
+                return Candidate(self._at, self._job, token)
+            del self._ready[self._cursor]
+        self._leave()
+        return None
 
     def won(self, candidate: Candidate) -> None:
         """The candidate was claimed."""
@@ -144,9 +177,33 @@ class Chooser:
 
     def forget(self, number: int) -> None:
         """A top-level job has ended, or is set aside."""
+        self.went_well(number)
         if self._at is not None and self._at.number == number:
             self._seen.discard(self._at.name)
             self._at = None
+
+    def pass_over(self, number: int, error: OSError | JobQueueError) -> None:
+        """The files of a top-level job are in trouble: the others come first, for a while, and each time for longer."""
+        wait_s = min(_LONGEST_PASS_S, 2 * self._passed[number][0] if number in self._passed else _FIRST_PASS_S)
+        self._passed[number] = wait_s, self._store.share.clock.monotonic() + wait_s
+        self._store.log.warning("job%d is passed over for %g s (%s); the others go on.", number, wait_s, error)
+        if self._at is not None and self._at.number == number:
+            self._seen.discard(self._at.name)
+            self._at = None
+
+    def went_well(self, number: int) -> None:
+        """A job of this top-level job has come to its end."""
+        self._passed.pop(number, None)
+
+    def _is_passed_over(self, number: int) -> bool:
+        return number in self._passed and self._store.share.clock.monotonic() < self._passed[number][1]
+
+    def _is_left(self, token: Token) -> bool:
+        """Whether a token is left to others: none that nothing is held against, so that the usual one costs nothing."""
+        assert self._job is not None
+        is_left = token.charged > 0 and self._is_for_others(self._job, token)
+        self._has_left_some = self._has_left_some or is_left
+        return is_left
 
     def look_again(self) -> None:
         """Something may have changed: the next choice works off new listings."""
@@ -169,9 +226,13 @@ class Chooser:
         self._at, self._ready, self._moved, self._is_exhausted = None, None, False, False
 
     def _advance(self) -> bool:
+        while self._entries and self._is_passed_over(self._entries[-1].number):
+            # Its name is to be news to the next look.
+            self._seen.discard(self._entries.pop().name)
         if not self._entries:
             return False
         self._at = self._entries.pop()
+        self._has_left_some = False
         self._job = self._store.layout.job(self._at.number)
         self._ready = None
         return True
@@ -201,6 +262,9 @@ class Chooser:
         entry, job = self._at, self._job
         assert entry is not None and job is not None
         self._at = None
+        if self._has_left_some:
+            # It stays in runnable/, for those whom it is left to.
+            return
         try:
             if self._store.index.try_park(entry, lambda: self._nothing_ready(job)):
                 self._seen.discard(entry.name)

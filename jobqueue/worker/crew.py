@@ -15,7 +15,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.store import Store
 from jobqueue.trouble import SweptError
 from jobqueue.words import plain
-from jobqueue.worker.aftermath import Ending
+from jobqueue.worker.aftermath import Ending, Lost
 from jobqueue.worker.guard import Guard
 from jobqueue.worker.membership import Membership
 from jobqueue.worker.runner import Seat
@@ -102,11 +102,14 @@ class Crew:
         # What a slot says (see `jobqueue.worker.slot`), and who does something about it.
         self._hear = {
             "began": self._began,
+            "waits": self._waits,
+            "goes on": self._goes_on,
             "returned": self._returned,
             "ended": self._ended,
             "progress": self._progressed,
             "idle": self._fell_idle,
             "unblocked": self._unblocked,
+            "superseded": self._superseded,
             "want": self._grant,
             "slot?": self._give_number,
             "log": self._log,
@@ -302,6 +305,15 @@ class Crew:
         for said in slot.heard():
             self._hear[said["kind"]](slot, said)
 
+    def _waits(self, slot: Slot, _said: dict[str, Any]) -> None:
+        """A job's timeout does not count the time for which it waits for the share."""
+        if slot.deadline is not None:
+            slot.left_s, slot.deadline = max(0.0, slot.deadline - self._clock.monotonic()), None
+
+    def _goes_on(self, slot: Slot, _said: dict[str, Any]) -> None:
+        if slot.left_s is not None:
+            slot.deadline, slot.left_s = self._clock.monotonic() + slot.left_s, None
+
     def _returned(self, slot: Slot, _said: dict[str, Any]) -> None:
         slot.deadline = None
 
@@ -316,6 +328,9 @@ class Crew:
     def _unblocked(self, _slot: Slot, _said: dict[str, Any]) -> None:
         self._news += 1
         self.tell_idle()
+
+    def _superseded(self, _slot: Slot, said: dict[str, Any]) -> None:
+        self.place.lost.append(Lost(self.place.name, said["number"], said["node"], said["attempt"]))
 
     def _give_number(self, slot: Slot, _said: dict[str, Any]) -> None:
         number = self._new_number()
@@ -332,7 +347,7 @@ class Crew:
         slot.job, slot.label, slot.attempt = said["job"], said["label"], said["attempt"]
         slot.progress, slot.status, slot.began = 0.0, "", self._clock.monotonic()
         slot.current = said["number"], said["node"]
-        slot.timeout = said["timeout"]
+        slot.timeout, slot.left_s = said["timeout"], None
         slot.deadline = None if slot.timeout is None else slot.began + slot.timeout
         slot.has_worked = True
         if self._store.log.isEnabledFor(logging.INFO):
@@ -361,7 +376,7 @@ class Crew:
                 slot.place, slot.job, took_s, error, slot.job, slot.job,
             )  # fmt: skip
         slot.job = slot.label = slot.status = ""
-        slot.current, slot.deadline = None, None
+        slot.current = slot.deadline = slot.left_s = None
 
     def _grant(self, slot: Slot, _said: dict[str, Any]) -> None:
         assert self._settings.max_jobs is not None

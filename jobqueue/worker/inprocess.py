@@ -7,6 +7,7 @@ import copy
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from jobqueue.attempt import Attempt
@@ -17,6 +18,7 @@ from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.trouble import SweptError
 from jobqueue.words import plain
+from jobqueue.worker.aftermath import Lost
 from jobqueue.worker.inbox import Request
 from jobqueue.worker.membership import Membership
 from jobqueue.worker.runner import Runner, Seat, Step
@@ -51,18 +53,20 @@ def run_next(store: Store, retries: int) -> bool:
     try:
         key = (os.getpid(), store.layout.dir)
         worker = _workers.get(key)
+        lost: list[Lost] = []
         if worker is not None and not worker.is_there():
+            lost = worker.lost
             worker.let_go()
             worker = None
         if worker is None:
-            worker = _workers[key] = InProcessWorker(store)
+            worker = _workers[key] = InProcessWorker(store, lost)
         try:
             return worker.run_next(retries, store.log)
         except SweptError as error:
             # Nothing has begun, or it would have gone on to its end.
             worker.resign(error)
             worker.let_go()
-            return run_next_again(store, retries)
+            return run_next_again(store, retries, worker.lost)
     finally:
         _one_call.release()
 
@@ -72,16 +76,18 @@ class InProcessWorker:
 
     Args:
         store: the queue.
+        lost: what others have taken from the worker that this process was before.
 
     Raises:
         OSError: it cannot be registered.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, lost: Sequence[Lost] = ()) -> None:
         # Of its own, since each call says which log it is for.
         self._store = store = copy.copy(store)
         self._slots = 1
         self._place = Membership(store.twin(), _NAME, 1, self.new_slot)
+        self._place.lost += lost
         self._spool = Spool()
         self._runner = Runner(store, Seat(self._place.name, 1), self, self._spool)
         # Held while a job runs, and while the thread leaves.
@@ -100,13 +106,18 @@ class InProcessWorker:
     def is_there(self) -> bool:
         return not self._gone.is_set()
 
+    @property
+    def lost(self) -> list[Lost]:
+        """What others have taken from it while it lived."""
+        return self._place.lost
+
     def run_next(self, retries: int, log: logging.Logger) -> bool:
         """One job; see `JobQueue.runNextAvailableJob`."""
         with self._busy:
             self._store.log = log
             if self._gone.is_set():
                 # RACE: the thread left between the look and the lock.
-                return run_next_again(self._store, retries)
+                return run_next_again(self._store, retries, self.lost)
             if self._place.is_unsure:
                 # This process was suspended, or held by what it did itself; others may have taken it for dead.
                 self._beat()
@@ -228,6 +239,9 @@ class InProcessWorker:
         self._store.log.info("Running %s, attempt %d.", attempt.name, attempt.token.attempt)
         self._obey()
 
+    def waits(self, _is_waiting: bool) -> None:
+        """No timeout is watched here."""
+
     def returned(self) -> None:
         """No timeout is watched here."""
 
@@ -239,14 +253,17 @@ class InProcessWorker:
     def unblocked(self) -> None:
         """Nobody else in this process waits for work."""
 
+    def superseded(self, token: RunningToken) -> None:
+        self.lost.append(Lost(self._place.name, token.job, token.node, token.attempt))
+
     def new_slot(self) -> int:
         self._slots += 1
         return self._slots
 
 
-def run_next_again(store: Store, retries: int) -> bool:
+def run_next_again(store: Store, retries: int, lost: Sequence[Lost]) -> bool:
     """The same with a new registration."""
-    worker = _workers[(os.getpid(), store.layout.dir)] = InProcessWorker(store)
+    worker = _workers[(os.getpid(), store.layout.dir)] = InProcessWorker(store, lost)
     return worker.run_next(retries, store.log)
 
 

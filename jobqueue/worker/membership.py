@@ -10,7 +10,7 @@ from jobqueue.layout import SUPERVISOR_SLOT, RunningToken, base_name
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 from jobqueue.trouble import SweptError
-from jobqueue.worker.aftermath import Aftermath
+from jobqueue.worker.aftermath import Aftermath, Lost
 from jobqueue.worker.caretaker import Caretaker
 from jobqueue.worker.inbox import Inbox, Request
 
@@ -30,6 +30,7 @@ class Membership:
     Attributes:
         name: the worker's name in the queue.
         aftermath: clears up after its slots.
+        lost: what others have taken from it that had not died, until it is seen what became of that.
         files: the names in its folder.
 
     Raises:
@@ -42,6 +43,8 @@ class Membership:
         self._slots = slots
         self._new_number = new_number
         self._beats = 0
+        # What others have taken from this worker, under whatever name it had, until it is seen what became of it.
+        self.lost: list[Lost] = []
         self._come()
 
     def _come(self) -> None:
@@ -74,10 +77,16 @@ class Membership:
         try:
             self._inbox.remove_deleted()
             self._caretaker.beaten(may_look=not is_for_inbox)
+            self._revive()
         except (OSError, JobQueueError) as error:
             # Whatever keeps us from caring for others must not keep us from doing what we are asked.
             self._store.log.warning("What others left cannot be taken up now (%s); trying again.", error)
         return self._inbox.take() if is_for_inbox else []
+
+    def _revive(self) -> None:
+        for lost in list(self.lost):
+            if self.aftermath.revive(lost):
+                self.lost.remove(lost)
 
     @property
     def is_unsure(self) -> bool:
@@ -112,6 +121,7 @@ class Membership:
             lost: top-level job, node and attempt of each.
         """
         for number, node, attempt in lost:
+            self.lost.append(Lost(self.name, number, node, attempt))
             journal = Journal(self._store.share, self._store.layout.job(number), self.name, SUPERVISOR_SLOT)
             event = {"event": "alive", "node": node, "attempt": attempt, "time": self._store.share.clock.now()}
             try:

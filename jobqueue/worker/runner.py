@@ -20,8 +20,10 @@ from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.trouble import SweptError, insist
 from jobqueue.worker.broken import set_aside
+from jobqueue.worker.charges import charges
 from jobqueue.worker.chooser import Candidate, Chooser
 from jobqueue.worker.doubts import tell_doubts
+from jobqueue.worker.others import Others
 from jobqueue.worker.publishing import another_has_won, clear, publish_outputs
 from jobqueue.worker.settling import settle_from_record
 from jobqueue.worker.tidying import ProcessState
@@ -60,11 +62,19 @@ class Host(Protocol):
 
     def began(self, _attempt: Attempt, _node: Node, _timeout_s: float | None, /) -> None: ...
     def ended(self, _attempt: Attempt, _record: dict[str, Any] | None, /) -> None: ...
+    def waits(self, _is_waiting: bool, /) -> None:
+        """The procedure waits for a share that is in trouble, or goes on."""
+        ...
+
     def returned(self) -> None:
         """The procedure has returned; what follows is ours to do, however long the share takes."""
         ...
 
     def unblocked(self) -> None: ...
+    def superseded(self, _token: RunningToken, /) -> None:
+        """Others have taken an attempt from this process, which had not died; its journal says so already."""
+        ...
+
     def new_slot(self) -> int:
         """A number that was never used by this worker, for a journal that takes the place of a bad one."""
         ...
@@ -82,7 +92,7 @@ class Runner:
 
     def __init__(self, store: Store, seat: Seat, host: Host, spool: Spool) -> None:
         self.current: Attempt | None = None
-        self.chooser = Chooser(store, seat.rivals)
+        self.chooser = Chooser(store, seat.rivals, Others(store, seat.worker).are_to_have)
         self._store = store
         self._worker = seat.worker
         self._files = store.layout.worker(seat.worker)
@@ -130,10 +140,12 @@ class Runner:
         self.chooser.won(candidate)
         try:
             self._run(candidate, token)
-        except (OSError, JobQueueError):
+        except (OSError, JobQueueError) as error:
             # Anything else may be the job's doing, so it is not given back here as if it had done nothing.
+            self.chooser.pass_over(candidate.entry.number, error)
             self.reconcile()
             raise
+        self.chooser.went_well(candidate.entry.number)
         return Step.RAN
 
     def reconcile(self) -> None:
@@ -174,6 +186,7 @@ class Runner:
             self._set_aside(token, error)
             return
         attempt = Attempt(self._store, job, node, token, self._worker, self._spool)
+        attempt.on_wait = self._host.waits
         try:
             attempt.prepare()
             self._append(attempt.start_event(), sync=False)
@@ -189,7 +202,7 @@ class Runner:
         try:
             record = self._execute(attempt)
             if not record["ok"]:
-                record["again"] = token.charged + 1 < options["maxErrors"]
+                record["again"] = self._is_forgiven(token, options["maxErrors"])
             self._finish(candidate, attempt, node, record)
         finally:
             self.current = None
@@ -202,6 +215,15 @@ class Runner:
         if self._state is not None:
             self._state.restore()
         return insist(self._store, f"the outputs of {attempt.name}", lambda: attempt.seal(record))
+
+    def _is_forgiven(self, token: RunningToken, limit: int) -> bool:
+        """Whether an attempt that has ended with an error may be followed by another one."""
+        if limit == 1:
+            return False
+        job = self._store.layout.job(token.job)
+        what = f"the result of job{token.job}"
+        held = insist(self._store, what, lambda: charges(self._store, job, token.node, token.charged))
+        return held.errors + 1 < limit
 
     def _set_aside(self, token: RunningToken, error: OSError | BrokenJobError) -> None:
         set_aside(self._store, token.job, str(error))
@@ -224,6 +246,7 @@ class Runner:
             return
         if won is None:
             store.log.warning("%s was taken from this slot while it ran; its result is dropped.", attempt.name)
+            self._say_alive(token)
             self._supersede(attempt, node)
             return
         if not insist(store, what, lambda: publish_outputs(store, self._worker, won, node, record)):
@@ -241,6 +264,21 @@ class Runner:
             self.chooser.forget(token.job)
         if settled.unblocked:
             self._host.unblocked()
+
+    def _say_alive(self, token: RunningToken) -> None:
+        """Notes that an attempt had not died, so that nothing is held against its job; before anything else is done."""
+        event = {
+            "event": "alive",
+            "node": token.node,
+            "attempt": token.attempt,
+            "time": self._store.share.clock.now(),
+        }
+        try:
+            self._append(event, sync=True)
+        except OSError as error:
+            # It only matters to a job that dies again and again.
+            self._store.log.warning("It cannot be noted that job%d had not died (%s).", token.job, error)
+        self._host.superseded(token)
 
     def _try_again(self, token: RunningToken) -> None:
         """After an error that a job is forgiven."""

@@ -2,8 +2,8 @@
 
 It talks with its supervisor in lines of JSON over two pipes. From the supervisor: ``go`` (begin), ``look`` (something
 may be ready), ``grant`` (one more job may be taken), ``slot`` (a new number for a journal), ``pause`` and ``resume``
-(take nothing, until told), ``drain`` (end after this job). To it: ``began``, ``returned``, ``ended``, ``progress``,
-``idle``, ``unblocked``, ``want``, ``slot?``, ``log``.
+(take nothing, until told), ``drain`` (end after this job). To it: ``began``, ``waits``, ``goes on``, ``returned``,
+``ended``, ``progress``, ``idle``, ``unblocked``, ``superseded``, ``want``, ``slot?``, ``log``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from jobqueue.attempt import Attempt
 from jobqueue.errors import JobQueueError
 from jobqueue.hierarchy import Node
-from jobqueue.layout import QUEUE_VARIABLE
+from jobqueue.layout import QUEUE_VARIABLE, RunningToken
 from jobqueue.procedures import describe
 from jobqueue.store import Store
 from jobqueue.streams import Spool
@@ -224,6 +224,10 @@ class SlotProcess:
             timeout=timeout_s, number=attempt.token.job, node=attempt.token.node,
         )  # fmt: skip
 
+    def waits(self, is_waiting: bool) -> None:
+        if self._has_timeout:
+            self.send("waits" if is_waiting else "goes on")
+
     def returned(self) -> None:
         # Only a timeout is over by this, and each word to the supervisor costs a short job a tenth of its time.
         if self._has_timeout:
@@ -238,6 +242,9 @@ class SlotProcess:
 
     def unblocked(self) -> None:
         self.send("unblocked")
+
+    def superseded(self, token: RunningToken) -> None:
+        self.send("superseded", number=token.job, node=token.node, attempt=token.attempt)
 
     def _tick(self) -> None:
         """The thread that shows how far the job is; it stands still while a job holds the interpreter."""

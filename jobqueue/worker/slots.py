@@ -46,13 +46,14 @@ class Slot:
         self.spool = Spool()
         self.pid = 0
         self.is_idle = self.is_in_doubt = False
-        self.is_leaving = False
-        self.has_worked = False
+        self.is_leaving = self.has_worked = False
         # The news (see Supervisor) that it had when it was told to look last.
         self.seen_news = 0
         self.current: tuple[int, int] | None = None
         self.timeout: float | None = None
+        # When its job has to be over; and of that time what is left while the job waits for the share.
         self.deadline: float | None = None
+        self.left_s: float | None = None
         self.ending: Ending | None = None
         self.kill_at: float | None = None
         self.give_up_at: float | None = None

@@ -26,9 +26,9 @@ procedures
 store trouble
 registry state streams liveness
 attempt submit control history overview
-worker worker.tidying worker.signals worker.doubts worker.broken worker.chooser worker.publishing
-worker.settling worker.guard worker.inbox worker.runner worker.aftermath worker.sweep worker.caretaker worker.membership
-worker.inprocess worker.slot worker.slots worker.crew worker.supervisor
+worker worker.charges worker.others worker.tidying worker.signals worker.doubts worker.broken worker.chooser
+worker.publishing worker.settling worker.guard worker.inbox worker.runner worker.aftermath worker.sweep
+worker.caretaker worker.membership worker.inprocess worker.slot worker.slots worker.crew worker.supervisor
 check check.finding check.look check.entries check.rebuild check.tokens check.latches check.standing check.records
 check.leftovers check.audit
 doctor doctor.meeting doctor.contest doctor.sight doctor.locking doctor.speed doctor.examine

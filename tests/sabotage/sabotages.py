@@ -399,6 +399,35 @@ SABOTAGES = (
         "a dead worker lives on in another process with its number",
         ("tests/unit/test_liveness.py",),
     ),
+    # --- what is held against a job ----------------------------------------------------------------------------------
+    Sabotage(
+        "a-false-death-is-final", "jobqueue/worker/aftermath.py",
+        "                self._revive(job, closed)\n",
+        "                pass\n",
+        "a job fails for good of a death that was none",
+        ("tests/unit/test_charges.py",),
+    ),
+    Sabotage(
+        "errors-are-deaths", "jobqueue/worker/charges.py",
+        "        deaths=sum(attempt in died and attempt not in alive for attempt in latest) + unknown,\n",
+        "        deaths=charged,\n",
+        "errors of a job use up the deaths that it may have",
+        ("tests/unit/test_charges.py",),
+    ),
+    Sabotage(
+        "what-failed-here-is-taken-again", "jobqueue/worker/others.py",
+        "        return now < self._until[key] and self._look(now)\n",
+        "        return False\n",
+        "a host without a licence uses up all attempts of all jobs",
+        ("tests/unit/test_others.py",),
+    ),
+    Sabotage(
+        "one-job-in-trouble-stops-all", "jobqueue/worker/chooser.py",
+        "                failed = error\n",
+        "                raise\n",
+        "a job that only its submitter may read keeps all others from being run",
+        ("tests/unit/test_others.py",),
+    ),
     # --- trouble -----------------------------------------------------------------------------------------------------
     Sabotage(
         "a-full-disk-fails-a-job", "jobqueue/attempt.py",

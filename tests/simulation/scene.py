@@ -21,6 +21,8 @@ from tests.soundness import assert_sound
 
 _PROCS = "tests.simulation.procedures"
 _LONGEST_S = 1500.0
+# Longer than a process is stopped, and then waits until it tries again what the share has kept from it.
+_AGAIN_S = 400.0
 _MAX_STEPS = 20_000
 Shape = Callable[[jobqueue.JobQueue, random.Random], jobqueue.JobRoot]
 
@@ -91,6 +93,8 @@ class Scene(ABC):
     def __init__(self, director: Director, seed: int, *, use_sym_links: bool = False) -> None:
         self.stage = World(director, seed)
         self.acknowledged: set[int] = set()
+        # Since when something that was given back after its job had ended waits to be cancelled.
+        self._waits_since: float | None = None
         share = self.stage.truth()
         share.make_dir(QUEUE)
         text = config_text(keep_jobs_in_repository=False, use_sym_links=use_sym_links)
@@ -125,19 +129,32 @@ class Scene(ABC):
         CRASH: whoever gives back what ran of a cancelled job may die before he has cancelled that, too. Nobody takes it
         up, and nobody else looks; `jobqueue cancel` can be repeated.
         """
-        ended = {number for number, entry in self.ledger.entries.items() if entry.folder == "done"}
-        left = {place.job for place in self.ledger.places.values() if place.folder == "ready"} & ended
+        left = self._ready_and_done()
         if left and any(event.call is None and " dies; " in str(event.answer) for event in self.stage.timeline):
             store = Store(QUEUE, self.stage.truth(), log=self.stage.log)
             for number in sorted(left):
                 control.cancel(store, number)
+
+    def _ready_and_done(self) -> set[int]:
+        """The jobs that have ended, and of which something is ready all the same."""
+        ended = {number for number, entry in self.ledger.entries.items() if entry.folder == "done"}
+        return {place.job for place in self.ledger.places.values() if place.folder == "ready"} & ended
+
+    def _may_still_be_cancelled(self) -> bool:
+        """Whether somebody may be about to cancel what he has given back; the share may keep him from it for long."""
+        if not self._ready_and_done():
+            self._waits_since = None
+            return False
+        if self._waits_since is None:
+            self._waits_since = self.stage.time
+        return self.stage.time - self._waits_since < _AGAIN_S
 
     def _is_over(self) -> bool:
         """Whether nobody has anything left to do."""
         actors, server = self.stage.actors, self.stage.server
         if server.has_late or any(not (actor.is_service and actor.is_asleep) for actor in actors):
             return False
-        return self.ledger.has_come_to_rest()
+        return self.ledger.has_come_to_rest() and not self._may_still_be_cancelled()
 
     def story(self) -> str:
         """The timeline, for people, and how everything stands at its end."""

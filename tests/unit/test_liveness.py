@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobqueue import liveness
 from jobqueue.identity import describe_process
 from jobqueue.liveness import Watch
 from jobqueue.share import Lock
@@ -18,6 +19,8 @@ from jobqueue.testing import FakeClock
 from tests.support_share import QuickShare
 
 BEAT_S = 5.0
+# Of no process: more than Linux gives to any.
+_NO_PID = 2**22 + 1
 _times = itertools.count(1)
 
 
@@ -63,6 +66,19 @@ class Bench:
             if name in self.pass_one(*alive):
                 return beats
         raise AssertionError(f"{name} was not found dead in {limit} beats")
+
+    def watched(self, monkeypatch: pytest.MonkeyPatch, call: str, ending: str) -> list[tuple[int, str]]:
+        """What a method of the share is asked from now on, of paths that end like this: at which beat, and of whom."""
+        seen: list[tuple[int, str]] = []
+        real = getattr(self.share, call)
+
+        def watch(path: str) -> Any:
+            if path.endswith(ending):
+                seen.append((self.beats, Path(path).parent.name))
+            return real(path)
+
+        monkeypatch.setattr(self.share, call, watch)
+        return seen
 
 
 @pytest.fixture
@@ -125,6 +141,27 @@ def test_a_lock_that_was_never_seen_held_proves_nothing(bench: Bench) -> None:
     assert bench.until_dead("b") == 24
 
 
+def test_a_lock_that_is_held_by_one_that_was_never_seen_to_beat_proves_nothing(bench: Bench) -> None:
+    """A lock that is refused just after a beat is one that shuts out others while its holder lives."""
+    bench.come("b")
+    lock = Lock(bench.store.layout.worker("b").lock)
+    bench.pass_one()
+    bench.pass_one()
+    lock.release()
+    assert bench.until_dead("b") == 24
+
+
+def test_a_lock_that_was_seen_held_is_not_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = bench.watched(monkeypatch, "is_locked", "/lock")
+    bench.come("b")
+    lock = Lock(bench.store.layout.worker("b").lock)
+    for _ in range(20):
+        bench.pass_one("b")
+    # At the first look nothing is known of its beat; the next one shows that it beats.
+    assert tried == [(3, "b")]
+    lock.release()
+
+
 def test_a_lock_that_is_held_does_not_keep_a_silent_worker_alive_for_ever(bench: Bench) -> None:
     bench.come("b")
     lock = Lock(bench.store.layout.worker("b").lock)
@@ -144,11 +181,12 @@ def test_a_gap_in_ones_own_beats_makes_one_begin_anew(bench: Bench) -> None:
     assert bench.until_dead("b") == 25
 
 
-def test_beats_that_are_only_late_make_no_gap(bench: Bench) -> None:
+@pytest.mark.parametrize("missed", [1, 2])
+def test_beats_that_are_only_late_make_no_gap(bench: Bench, missed: int) -> None:
     bench.come("b")
     bench.pass_one("b")
     bench.pass_one("b")
-    bench.clock.passed += BEAT_S
+    bench.clock.passed += missed * BEAT_S
     assert bench.until_dead("b") == 24
 
 
@@ -166,6 +204,45 @@ def test_a_worker_on_this_host_whose_process_is_gone_is_dead_at_once(bench: Benc
     assert "c" not in bench.pass_one("c")
 
 
+def test_one_whose_process_is_gone_is_not_looked_at_on_the_share(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = bench.watched(monkeypatch, "changed_at", "/beat")
+    bench.come("b", **{**describe_process(), "pid": _NO_PID})
+    for _ in range(30):
+        bench.pass_one()
+    assert bench.pass_one() == {"b": f"its process {_NO_PID} on this host is gone"}
+    assert looks == []
+
+
+def test_the_dead_are_told_in_the_order_of_their_names(bench: Bench) -> None:
+    names = [f"b{number}" for number in range(10)]
+    for name in names:
+        bench.come(name, **{**describe_process(), "pid": _NO_PID})
+    bench.pass_one()
+    assert list(bench.pass_one()) == names
+
+
+def test_one_that_was_swept_is_not_told_dead_again(bench: Bench) -> None:
+    bench.come("b", **{**describe_process(), "pid": _NO_PID})
+    assert bench.until_dead("b") == 2
+    bench.share.remove_tree(bench.store.layout.worker("b").dir)
+    bench.watch.forget("b")
+    assert bench.pass_one() == {}
+
+
+def test_where_name_spaces_cannot_be_told_apart_nobody_is_dead_by_his_process(
+    queue_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "pid_namespace", lambda: "")
+    bench = Bench(queue_dir, "a-me")
+    bench.come("b", **{**describe_process(), "pid": _NO_PID, "pidns": ""})
+    assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
+
+
+def test_a_process_id_that_is_no_number_proves_nothing(bench: Bench) -> None:
+    bench.come("b", **{**describe_process(), "pid": "none"})
+    assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
+
+
 def test_a_process_id_that_is_used_again_is_another_process(bench: Bench) -> None:
     here = describe_process()
     bench.come("b", **{**here, "started_ticks": here["started_ticks"] - 1})
@@ -174,7 +251,7 @@ def test_a_process_id_that_is_used_again_is_another_process(bench: Bench) -> Non
 
 @pytest.mark.parametrize("key", ["host", "boot", "pidns"])
 def test_a_process_of_another_host_boot_or_name_space_is_not_looked_up_here(bench: Bench, key: str) -> None:
-    bench.come("b", **{**describe_process(), "pid": 2**22 + 1, key: "other"})
+    bench.come("b", **{**describe_process(), "pid": _NO_PID, key: "other"})
     assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
 
 
@@ -196,6 +273,56 @@ def test_the_others_look_at_the_sweeper_alone(queue_dir: Path) -> None:
     assert not bench.watch.is_sweeper
     # Nobody but the sweeper finds out that these two are silent.
     assert [bench.pass_one("a") for _ in range(60)] == [{}] * 60
+
+
+def test_the_first_one_in_the_order_of_the_names_that_is_not_silent_is_the_sweeper(queue_dir: Path) -> None:
+    bench = Bench(queue_dir, "m")
+    told = [bench.watch.is_sweeper]
+    for name in ("a", "b", "z"):
+        bench.come(name)
+    # Those that come later do not count, and of those before it all have to be silent.
+    for alive in (["a", "b", "z"], ["b"], []):
+        for _ in range(8):
+            bench.pass_one(*alive)
+        told.append(bench.watch.is_sweeper)
+    bench.pass_one("a")
+    told.append(bench.watch.is_sweeper)
+    assert told == [True, False, False, True, False]
+
+
+def test_who_is_there_and_how_the_sweeper_does_is_looked_up_at_every_fourth_beat(
+    queue_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(queue_dir, "m")
+    for name in ("a", "z"):
+        bench.come(name)
+    listings = bench.watched(monkeypatch, "names", "/workers")
+    infos = bench.watched(monkeypatch, "read", "/info.json")
+    looks = bench.watched(monkeypatch, "changed_at", "/beat")
+    for _ in range(16):
+        bench.pass_one("a", "z")
+    assert [beat for beat, _ in listings] == [2, 6, 10, 14]
+    assert sorted(infos) == [(2, "a"), (2, "z")]
+    assert looks == [(beat, "a") for beat in (4, 8, 12, 16)]
+
+
+@pytest.mark.parametrize("phase", range(4))
+def test_who_stands_between_a_silent_one_and_us_is_silent_after_three_beats(queue_dir: Path, phase: int) -> None:
+    """It is the sweeper then, so it is looked at at each beat, and so is the silent one."""
+    bench = Bench(queue_dir, "m")
+    for name in ("a", "b"):
+        bench.come(name)
+    for _ in range(8):
+        bench.pass_one("a", "b")
+    for _ in range(8 + phase):
+        bench.pass_one("b")
+    told = []
+    for _ in range(4):
+        bench.pass_one()
+        told.append(bench.watch.is_sweeper)
+    assert told == [False, False, True, True]
+    bench.pass_one("a")
+    assert not bench.watch.is_sweeper
 
 
 def test_when_the_sweeper_is_silent_the_next_one_takes_its_place(queue_dir: Path) -> None:
@@ -230,6 +357,22 @@ def test_one_that_comes_and_says_nothing_of_itself_is_left_alone_for_the_whole_d
     assert bench.until_dead("b") >= 24
 
 
+def test_one_that_comes_late_and_says_nothing_of_itself_has_the_whole_dead_time_too(bench: Bench) -> None:
+    for _ in range(60):
+        bench.pass_one()
+    os.mkdir(bench.store.layout.worker("b").dir)
+    assert bench.until_dead("b") >= 24
+
+
+def test_one_that_says_only_later_who_it_is_is_asked_again(bench: Bench) -> None:
+    files = bench.store.layout.worker("b")
+    os.mkdir(files.dir)
+    for _ in range(4):
+        assert bench.pass_one() == {}
+    Path(files.info).write_text(json.dumps({**describe_process(), "pid": _NO_PID}))
+    assert bench.until_dead("b") == 2
+
+
 def test_one_that_is_gone_is_forgotten(bench: Bench, queue_dir: Path) -> None:
     bench.come("b")
     for _ in range(4):
@@ -250,10 +393,24 @@ def test_a_file_with_the_name_of_a_worker_is_none_and_hides_no_death(bench: Benc
     for _ in range(4):
         bench.pass_one("b")
     # As long as it passed for the first of the workers, we were not the sweeper.
+    assert bench.watch.is_sweeper
     assert 24 <= bench.until_dead("b") <= 28
 
 
-def test_a_folder_that_cannot_be_looked_at_hides_no_death(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_with_the_name_of_a_worker_is_taken_for_one_until_the_first_look_alone(
+    bench: Bench, queue_dir: Path
+) -> None:
+    (queue_dir / "workers" / "a-file").touch()
+    told = []
+    for _ in range(12):
+        bench.pass_one()
+        told.append(bench.watch.is_sweeper)
+    assert told == [True, False, False, *[True] * 9]
+
+
+def test_a_folder_that_cannot_be_looked_at_hides_no_death(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("b", "c"):
         bench.come(name)
     changed_at = bench.share.changed_at
@@ -267,3 +424,4 @@ def test_a_folder_that_cannot_be_looked_at_hides_no_death(bench: Bench, monkeypa
     for _ in range(4):
         bench.pass_one("b", "c")
     assert bench.until_dead("c", "b") == 24
+    assert "Worker b cannot be looked at" in caplog.text

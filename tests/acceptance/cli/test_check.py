@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from jobqueue.cli import main
+from jobqueue.cli import _common, main
 from jobqueue.clock import Clock
 from tests.acceptance.cli.conftest import Cli, Hand
 from tests.support import snapshot
@@ -83,12 +85,60 @@ def test_what_cannot_be_repaired_is_an_exit_code_of_1(cli: Cli, queue_dir: Path)
     answer = cli("check", "--repair")
     assert answer.code == 1
     assert answer.out.endswith("1 job: not sound, 1 finding, 0 repaired\n")
-    assert "nothing can be done with it but `jobqueue delete job1`" in answer.out
+    remedy = "restore the file from a backup and `jobqueue release job1`, or `jobqueue delete job1`"
+    assert f"; {remedy}; what else is wrong with it shows only then (broken)\n" in answer.out
+    for command in ("show", "tree", "log"):
+        assert cli.refused(command, "job1", code=1).strip().endswith(f"; {remedy}")
     assert cli("list", "--json").json[0]["state"] == "held"
     (row,) = cli("check", "--repair", "--json").json
     assert (row["kind"], row["repair"], row["repaired"]) == ("broken", None, False)
     cli.good("delete", "--yes", "job1")
     assert cli.good("check") == "0 jobs: sound\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "commands"),
+    [
+        ("workers", ("list", "show job1", "workers", "cancel job1", "delete --yes job1")),
+        ("index", ("list", "show job1", "submit -- true", "hold job1")),
+        ("index/done", ("list", "submit -- true", "cancel job1")),
+        ("index/last", ("submit -- true",)),
+        ("tmp", ("submit -- true",)),
+        ("trash", ("delete --yes job1",)),
+    ],
+)
+def test_a_file_in_the_place_of_a_directory_is_named_by_whoever_needs_it_and_mended_by_a_repair(
+    cli: Cli, queue_dir: Path, folder: str, commands: tuple[str, ...]
+) -> None:
+    cli.good("submit", "--", "true")
+    shutil.rmtree(queue_dir / folder)
+    (queue_dir / folder).touch()
+    for command in commands:
+        answer = cli(*command.split())
+        assert answer.code == 1, command
+        told = answer.err
+        assert f"{queue_dir}/{folder}: it is not a directory; `jobqueue check --repair` mends it" in told, command
+    assert "(not-a-directory)" in cli("check").out
+    assert cli("check", "--repair").code == 0
+    assert (queue_dir / folder).is_dir()
+    cli.good("list")
+    cli.good("submit", "--", "true")
+
+
+def test_a_file_in_the_place_of_a_jobs_tokens_is_named_by_show(cli: Cli, queue_dir: Path) -> None:
+    cli.good("submit", "--", "true")
+    shutil.rmtree(queue_dir / "job1/.tokens")
+    (queue_dir / "job1/.tokens").touch()
+    told = cli.refused("show", "job1", code=1)
+    assert told.strip() == f"{queue_dir}/job1/.tokens: it is not a directory; `jobqueue check --repair` mends it"
+    assert cli("check", "--repair").code == 0
+    assert "ready" in cli.good("show", "job1")
+
+
+def test_what_is_no_directory_outside_the_queue_is_told_as_it_is(cli: Cli, queue_dir: Path) -> None:
+    arguments = argparse.Namespace(queue=str(queue_dir))
+    error = NotADirectoryError(20, "Not a directory", "/etc/passwd/x")
+    assert _common.with_remedy(arguments, error) is error
 
 
 def test_a_note_is_told_and_the_queue_is_sound(cli: Cli, queue_dir: Path, hand: Hand) -> None:

@@ -12,6 +12,7 @@ import pytest
 from jobqueue import Job, JobQueue
 from jobqueue.handle import reader_of
 from jobqueue.journal import Journal
+from jobqueue.layout import Record
 from tests.acceptance.cli.conftest import Cli, Hand
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
@@ -27,6 +28,15 @@ def write_event(hand: Hand, number: int, slot: int, **event: Any) -> None:
     journal = Journal(hand.store.share, hand.store.layout.job(number), hand.worker, slot)
     journal.append(event, sync=False)
     journal.close()
+
+
+def journal_end(hand: Hand, worker: str, *, start: float | None, error: str) -> Record:
+    """Writes how the first attempt of job1 has ended, as that worker's supervisor."""
+    journal = Journal(hand.store.share, hand.store.layout.job(1), worker, 0)
+    event = {"event": "end", "node": 0, "attempt": 1, "ok": False, "start": start, "end": 103.0, "error": error}
+    offset = journal.append(event, sync=False)
+    journal.close()
+    return Record(worker, 0, offset)
 
 
 def attempts(cli: Cli, name: str = "job1") -> list[tuple[int, str, str | None]]:
@@ -163,6 +173,48 @@ def test_a_failed_attempt_stays_one_after_a_retry(cli: Cli, failed_job: str, run
     assert attempts(cli, name) == [(1, "failed", "RuntimeError: no licence")]
     run_all()
     assert attempts(cli, name) == [(1, "failed", "RuntimeError: no licence"), (2, "failed", "RuntimeError: no licence")]
+
+
+def test_who_ran_a_job_that_is_tried_again_is_known_and_nobody_is_none(cli: Cli, hand: Hand) -> None:
+    cli.good("submit", "--", "true")
+    running = hand.claim(1)
+    write_event(hand, 1, 1, event="start", node=0, attempt=1, time=100.0)
+    failed = journal_end(hand, "w3-host-0", start=100.0, error="no licence")
+    hand.store.tokens.fail_running(running, hand.worker, failed)
+    cli.good("retry", "job1")
+    assert facts(cli.good("show", "job1"))["began"].endswith(f" on {hand.worker}")
+    assert cli("show", "--json", "job1").json["worker"] == hand.worker
+
+
+def test_a_job_that_was_swept_began_on_the_worker_that_died_and_has_died(cli: Cli, hand: Hand) -> None:
+    cli.good("submit", "--", "true")
+    running = hand.claim(1)
+    write_event(hand, 1, 1, event="start", node=0, attempt=1, time=100.0)
+    why = f"its worker {hand.worker} has died: no beat; 1 attempts have died"
+    died = journal_end(hand, "sweeper-host-0", start=None, error=why)
+    hand.store.tokens.fail_running(running, hand.worker, died)
+    told = cli("show", "--json", "job1").json
+    assert (told["state"], told["worker"], told["began"]) == ("failed", hand.worker, 100.0)
+    assert [(row["worker"], row["state"]) for row in told["attempts"]] == [(hand.worker, "died")]
+    assert facts(cli.good("show", "job1"))["began"].endswith(f" on {hand.worker}")
+
+
+def test_a_swept_job_of_which_nobody_knows_who_began_it_names_no_worker(cli: Cli, hand: Hand) -> None:
+    cli.good("submit", "--", "true")
+    running = hand.claim(1)
+    died = journal_end(hand, "sweeper-host-0", start=None, error="its worker has died; 1 attempts have died")
+    hand.store.tokens.fail_running(running, hand.worker, died)
+    told = cli("show", "--json", "job1").json
+    assert (told["worker"], told["attempts"][0]["worker"]) == (None, None)
+
+
+def test_an_attempt_that_ran_too_long_has_failed_also_where_that_is_forgiven(cli: Cli, hand: Hand) -> None:
+    cli.good("submit", "--", "true")
+    running = hand.claim(1)
+    why = "it ran longer than its timeout of 9 s"
+    write_event(hand, 1, 0, event="died", node=0, attempt=1, end=103.0, error=why)
+    hand.store.tokens.give_back(running, hand.worker, charge=True)
+    assert attempts(cli) == [(1, "failed", why)]
 
 
 def test_a_cancelled_attempt(cli: Cli, hand: Hand) -> None:

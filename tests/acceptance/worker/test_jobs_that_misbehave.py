@@ -144,7 +144,8 @@ def test_deaths_are_counted_in_the_name_of_the_token(q: Queue, start: START, tmp
 def test_max_attempts_says_how_often_a_job_may_die(q: Queue, start: START, limit: int) -> None:
     handle = q.submit(EXIT, options={"maxAttempts": limit})
     assert start("--slots", "1", "--exit-when-empty").ends() == 0
-    assert handle.listSubJobs()[0].error == f"its process ended with exit code 7; {limit} attempts have died"
+    words = "1 attempt has died" if limit == 1 else f"{limit} attempts have died"
+    assert handle.listSubJobs()[0].error == f"its process ended with exit code 7; {words}"
     assert q.charged(1, 0) == limit
 
 
@@ -153,7 +154,7 @@ def test_max_attempts_can_be_set_for_a_procedure_in_the_configuration(q: Queue, 
     path.write_text(path.read_text() + "[code proc]\nmaxAttempts = 1\n")
     handle = q.submit(EXIT)
     assert start("--slots", "1", "--exit-when-empty").ends() == 0
-    assert "1 attempts have died" in (handle.listSubJobs()[0].error or "")
+    assert "1 attempt has died" in (handle.listSubJobs()[0].error or "")
 
 
 def test_a_retry_gives_a_job_that_died_all_its_attempts_back(q: Queue, start: START, tmp_path: Path) -> None:

@@ -166,6 +166,23 @@ def test_a_timeout_does_not_count_the_time_for_which_a_result_is_kept(q: Queue, 
     assert_sound(q.dir)
 
 
+def test_a_timeout_does_not_count_the_time_for_which_a_job_waits_to_declare_an_output(
+    q: Queue, faulty: FAULTY, tmp_path: Path
+) -> None:
+    """The third try comes three and a half seconds after the job has begun."""
+    (tmp_path / "shot").mkdir()
+    final = tmp_path / "shot" / "f.exr"
+    handle = q.submit(f"open(proc.output({str(final)!r}), 'w').write('whole')", options={"timeout": 2.5})
+    tried = faulty("openat:error=ENOSPC:when=1..3", q.dir / "job1/job0/.attempt1/.outputs")
+    assert tried.worker.ends() == 0
+    assert tried.faults() == 3
+    job = handle.listSubJobs()[0]
+    assert not job.hasError(), job.error
+    assert (job.attempt, q.charged(1, 0), final.read_text()) == (1, 0, "whole")
+    assert any("which declares an output, and trying again" in line for line in tried.worker.complaints())
+    assert_sound(q.dir)
+
+
 # Each slot's first two listings of what lies in its worker's running/ fail.
 _NO_LISTING = """
 import errno

@@ -70,4 +70,5 @@ _ENDS = {
     "half_cancelled": {"cancelled"},
     "latch_lost_of_a_failed_job": {"finished", "failed"},
     "directory_removed": {"gone"},
+    "index_a_file": {"gone"},
 }

@@ -13,13 +13,14 @@ import pytest
 from jobqueue import control
 from jobqueue.check.audit import audit, repair
 from jobqueue.check.finding import Finding
-from jobqueue.errors import FormatVersionError
+from jobqueue.errors import FormatVersionError, JobStateError
 from jobqueue.journal import read_record
-from jobqueue.layout import ClosedToken, RunningToken
+from jobqueue.layout import ClosedToken, RunningToken, Token
 from jobqueue.registry import Registration
 from jobqueue.state import look_up
 from jobqueue.store import Store
 from jobqueue.testing import FakeClock
+from jobqueue.worker.runner import Step
 from tests.damages import (
     CANCELLED,
     DEAD,
@@ -27,19 +28,36 @@ from tests.damages import (
     FRESH,
     HALF,
     STALLED,
+    asleep,
+    cancelled_and_held,
     dead_worker,
+    done_too_early,
     entry,
+    file_instead,
+    half_cancelled,
+    latch_lost,
+    latch_lost_in_part,
+    latch_with_a_finished_job_among_others,
+    lost_blocked,
     lost_cancelled,
     lost_failed,
     lost_finished,
+    lost_finished_root,
     lost_finished_with_its_journal,
     lost_ready,
+    lost_root,
     lost_worker,
+    not_done,
     older_token,
+    open_below_a_finished_root,
     put_entry,
+    ready_a_file,
+    ready_too_early,
     token,
     touch,
+    trash_a_file,
     won_and_ready,
+    workers_a_file,
 )
 from tests.support import snapshot
 from tests.support_share import Call, HookedShare, QuickShare, watched_calls
@@ -72,7 +90,8 @@ def kinds(store: Store) -> list[str]:
 
 
 def only(store: Store) -> Finding:
-    (found,) = audit(store).found
+    """What is found and depends on nothing else that is."""
+    (found,) = [finding for finding in audit(store).found if not finding.is_later]
     return found
 
 
@@ -329,7 +348,10 @@ def test_a_job_that_runs_too_early_is_told_and_left_to_run(store: Store) -> None
     os.rename(token(store, FRESH, 2), dead_worker(store) / "running" / f"{FRESH}.0000002.1.2.0.1")
     found = only(store)
     assert (found.kind, found.job, found.cure) == ("early", f"job{FRESH}/job2", None)
-    assert f"the job is running, and job{FRESH}/job1 has not finished" in found.says
+    assert found.says == (
+        f"the job is running, and job{FRESH}/job1 has not finished; its result stands, and what has not finished is "
+        "run again"
+    )
     before = snapshot(store.layout.dir)
     assert not repair(store).is_sound
     assert snapshot(store.layout.dir) == before
@@ -340,10 +362,411 @@ def test_what_is_wrong_behind_something_else_is_mended_in_the_same_repair(store:
     older_token(store)
     put_entry(store, HALF, "waiting")
     touch(store.layout.job(HALF).latch(3), "0000000")
-    assert kinds(store) == ["two-tokens"]
+    told = audit(store).found
+    assert [finding.kind for finding in told] == ["two-tokens", "latch-over", "not-woken"]
     report = repair(store)
-    assert [finding.kind for finding in report.found] == ["two-tokens", "latch-over", "not-woken"]
+    assert [finding.told for finding in report.found] == [finding.told for finding in told]
     assert report.left == []
+
+
+# --- what was a lost token -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lose", "folder", "why"),
+    [
+        (lost_ready, "ready", "nothing shows that it has ended"),
+        (lost_worker, "ready", "nothing shows that it has ended"),
+        (lost_blocked, "blocked", "it waits for sub-jobs"),
+        (lost_root, "blocked", "it waits for sub-jobs"),
+        (lost_finished, "finished", "its record says success, and a job that waits for it does so no more"),
+        (lost_finished_with_its_journal, "finished", "a job that waits for it has begun, so it has succeeded"),
+        (lost_finished_root, "finished", "the top-level job is done and was not cancelled"),
+        (lost_failed, "failed", "its last record says that it has failed"),
+        (lost_cancelled, "cancelled", "the top-level job was cancelled"),
+    ],
+)
+def test_what_a_token_was_is_told_by_all_the_rest(
+    store: Store, lose: Callable[[Store], None], folder: str, why: str
+) -> None:
+    lose(store)
+    found = only(store)
+    assert (found.kind, found.says.partition("; ")[2]) == ("lost-token", why)
+    assert found.cure is not None and found.cure.words == f"it gets one in {folder}/"
+
+
+def test_a_token_is_rebuilt_with_its_own_record(store: Store) -> None:
+    before = token(store, DONE, 3).name.split(".")
+    lost_finished_root(store)
+    repair(store)
+    found = token(store, DONE, 3)
+    assert (found.parent.name, found.name.split(".")) == ("finished", [*before[:2], "2000", *before[3:]])
+
+
+def test_a_success_that_a_latch_still_holds_was_told_to_nobody_and_is_made_once_more(store: Store) -> None:
+    lost_finished(store)
+    touch(store.layout.job(HALF).latch(3), "0000000")
+    repair(store)
+    assert token(store, HALF, 0).parent.name == "ready"
+
+
+def test_a_failure_stays_one_without_its_latch(store: Store) -> None:
+    lost_failed(store)
+    os.unlink(f"{store.layout.job(STALLED).latch(3)}/0000000")
+    repair(store)
+    assert token(store, STALLED, 0).parent.name == "failed"
+
+
+def test_one_job_that_has_begun_tells_enough_of_what_it_needs(store: Store) -> None:
+    """Job 0 is needed by 1, which has become ready, and by 3, which waits for 2, too."""
+    root = attached(store.layout.dir, QuickShare(4)).createJobRoot("noop")
+    first, other = root.createJob("noop"), root.createJob("noop")
+    shared = first.createJob("noop")
+    other.createJob("noop")
+    other.addDependency(shared)
+    number = root.activate().number
+    job = store.layout.job(number)
+    os.unlink(token(store, number, 0))
+    os.rename(token(store, number, 1), f"{job.ready}/0000001.0.1.0")
+    shutil.rmtree(job.latch(1))
+    assert only(store).says.endswith("a job that waits for it has begun, so it has succeeded")
+
+
+def test_an_entry_in_done_says_nothing_of_what_a_blocked_job_waits_for(store: Store) -> None:
+    lost_ready(store)
+    done_too_early(store)
+    repair(store)
+    assert token(store, FRESH, 0).parent.name == "ready"
+    assert entry(store, FRESH).folder == "runnable"
+
+
+def test_an_attempt_that_has_no_end_is_later_than_the_failure_before_it(store: Store) -> None:
+    lost_failed(store)
+    Path(store.layout.job(STALLED).journal(DEAD, 1)).write_bytes(b'{"event":"start","node":0,"attempt":2}\n')
+    repair(store)
+    assert token(store, STALLED, 0).name == "0000000.2.3000.0"
+
+
+@pytest.mark.parametrize("answer", [b"false", b"null"])
+def test_of_two_ends_of_an_attempt_the_later_one_counts(store: Store, answer: bytes) -> None:
+    lost_ready(store)
+    lines = [b'{"event":"end","node":0,"attempt":1,"ok":%s}\n' % ok for ok in (b"true", answer)]
+    Path(store.layout.job(FRESH).journal(DEAD, 1)).write_bytes(b"".join(lines))
+    repair(store)
+    found = token(store, FRESH, 0)
+    assert (found.parent.name, found.name) == ("failed", f"0000000.1.2000.0.{DEAD}.1.{len(lines[0])}")
+
+
+def test_a_record_that_says_otherwise_is_not_the_one_of_a_success(store: Store) -> None:
+    """The job has been begun that waits for it, so somebody has seen it succeed."""
+    os.unlink(token(store, DONE, 0))
+    (journal,) = Path(store.layout.job(DONE).journals).iterdir()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(
+        b"".join(line.replace(b'"ok":true', b'"ok":null') if b'"node":0,' in line else line for line in lines)
+    )
+    repair(store)
+    found = ClosedToken.parse(token(store, DONE, 0).name)
+    assert found is not None and found.worker.startswith("check-")
+    record = read_record(store.share, store.layout.job(DONE).journal(found.worker, found.slot), found.offset, 0, 1)
+    assert record is not None
+    assert (record["ok"], record["error"], record["end"]) == (True, None, store.share.clock.now())
+
+
+def test_what_has_never_begun_has_no_attempt(store: Store) -> None:
+    lost_ready(store)
+    repair(store)
+    assert token(store, FRESH, 0).name == "0000000.0.1000.0"
+
+
+def test_only_what_is_named_like_one_is_an_attempt(store: Store) -> None:
+    lost_ready(store)
+    directory = f"{store.layout.job(FRESH).dir}/job0"
+    for name in (".attempt2", ".attempt", ".attemptx", "7", ".attempt\u00b2", ".attempt\u0663"):
+        os.makedirs(f"{directory}/{name}")
+    repair(store)
+    assert token(store, FRESH, 0).name == "0000000.2.3000.0"
+
+
+@pytest.mark.parametrize(("lose", "folder"), [(lost_ready, "runnable"), (lost_blocked, "waiting")])
+def test_a_job_that_is_ready_again_is_woken_by_who_has_made_its_token(
+    store: Store, lose: Callable[[Store], None], folder: str
+) -> None:
+    number = FRESH if lose is lost_ready else HALF
+    if number == HALF:
+        os.rename(token(store, HALF, 1), dead_worker(store) / "running" / f"{HALF}.0000001.1.1.0.1")
+    put_entry(store, number, "waiting")
+    lose(store)
+    cure = only(store).cure
+    assert cure is not None
+    cure.mend(store)
+    assert entry(store, number).folder == folder
+
+
+def test_a_new_token_is_on_the_disk_and_its_record_before_it(watched_calls: None, scene: Path) -> None:
+    share = HookedShare()
+    store = Store(str(scene), share)
+    lost_finished_with_its_journal(store)
+    cure = only(store).cure
+    assert cure is not None
+    share.seen.clear()
+    cure.mend(store)
+    token_at = next(at for at, call in enumerate(share.seen) if "/finished/" in str(call.args[0]))
+    record_at = next(at for at, call in enumerate(share.seen) if call.name == "write")
+    synced_at = [at for at, call in enumerate(share.seen) if call.name in ("fsync", "sync_file_system")]
+    assert any(record_at < at < token_at for at in synced_at)
+    assert max(synced_at) > token_at
+
+
+# --- latches ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lose", "words"),
+    [
+        (latch_lost, f"job{HALF}/job2, and its latch is missing"),
+        (latch_lost_in_part, f"job{HALF}/job2, and its latch does not hold them"),
+    ],
+)
+def test_what_a_latch_lacks_is_named(store: Store, lose: Callable[[Store], None], words: str) -> None:
+    lose(store)
+    assert only(store).says == f"the job waits for {words}"
+
+
+@pytest.mark.parametrize(("count", "more"), [(3, ""), (4, " and 1 more"), (5, " and 2 more")])
+def test_of_many_jobs_three_are_named(store: Store, count: int, more: str) -> None:
+    root = attached(store.layout.dir, QuickShare(4)).createJobRoot("noop")
+    for _ in range(count):
+        root.createJob("noop")
+    number = root.activate().number
+    shutil.rmtree(store.layout.job(number).latch(count))
+    names = ", ".join(f"job{number}/job{nth}" for nth in range(3))
+    assert only(store).says == f"the job waits for {names}{more}, and its latch is missing"
+
+
+def test_what_a_latch_holds_too_much_is_named(store: Store) -> None:
+    says = "the latch holds what the job does not wait for: "
+    latch_with_a_finished_job_among_others(store)
+    assert only(store).says == f"{says}job{HALF}/job0, finished"
+    os.unlink(f"{store.layout.job(HALF).latch(3)}/0000000")
+    for name in ("0000016", "0000003"):
+        touch(store.layout.job(HALF).latch(2), name)
+    found = only(store)
+    assert (found.says, found.evidence) == (f"{says}job 3, no sub-job of it", ("0000003", "0000016"))
+
+
+def _move_on(store: Store, node: int) -> None:
+    """Something happens to a job, and then it is where it was."""
+    path = token(store, FRESH, node)
+    before = Token.parse(path.name)
+    assert before is not None
+    path.rename(path.with_name(before._replace(move=before.move + 1).name))
+
+
+@pytest.mark.parametrize("node", [2, 3], ids=["the sub-job", "the job"])
+def test_a_latch_that_lacks_a_job_is_no_finding_while_tokens_move(store: Store, node: int) -> None:
+    os.unlink(f"{store.layout.job(FRESH).latch(3)}/0000002")
+    store.share.clock = PausingClock(*[lambda: _move_on(store, node)] * 20)
+    assert audit(store).found == []
+
+
+def test_a_latch_is_no_finding_while_what_it_holds_changes(store: Store) -> None:
+    latch = Path(store.layout.job(FRESH).latch(3))
+    (latch / "0000100").touch()
+    names = iter(range(101, 200))
+
+    def change() -> None:
+        (last,) = latch.glob("00001*")
+        last.rename(latch / f"{next(names):07d}")
+
+    store.share.clock = PausingClock(*[change] * 20)
+    assert audit(store).found == []
+
+
+def test_a_latch_is_whole_before_what_was_ready_too_early_is_blocked(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready_too_early(store)
+    found = only(store)
+    assert found.says == f"the job is ready, and job{HALF}/job1 has not finished"
+    latch, seen = store.layout.job(HALF).latch(2), []
+    try_move = store.share.try_move
+
+    def watch(source_dir: str, source: str, target_dir: str, target: str) -> bool:
+        seen.append((os.listdir(latch), target))
+        return try_move(source_dir, source, target_dir, target)
+
+    monkeypatch.setattr(store.share, "try_move", watch)
+    assert found.cure is not None
+    found.cure.mend(store)
+    assert seen == [(["0000001"], "0000002.0.2.0")]
+    assert token(store, HALF, 2).parent.name == "blocked"
+
+
+def test_of_what_was_cancelled_nothing_waits(store: Store) -> None:
+    cancelled_and_held(store)
+    shutil.rmtree(store.layout.job(CANCELLED).latch(3))
+    assert kinds(store) == ["not-done"]
+
+
+# --- the standing of a whole job -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("do", "says", "cure"),
+    [
+        (not_done, "the top-level job is finished, and its entry is in runnable/", "the entry goes to done/"),
+        (cancelled_and_held, "jobs of it are cancelled, and its entry is in held/", "the entry goes to done/"),
+        (
+            done_too_early,
+            "the entry is in done/, and 4 of its jobs still wait; nothing of it was cancelled",
+            "the entry goes to runnable/",
+        ),
+        (half_cancelled, "the entry is in done/, and 3 of its jobs still wait", "they are cancelled"),
+        (asleep, "jobs are ready, and the entry is in waiting/, where nobody looks", "the entry is woken"),
+    ],
+)
+def test_what_is_wrong_with_a_whole_job_is_said(
+    store: Store, do: Callable[[Store], None], says: str, cure: str
+) -> None:
+    do(store)
+    found = only(store)
+    assert found.number is not None and found.cure is not None
+    assert (found.job, found.says, found.cure.words) == (f"job{found.number}", says, cure)
+    at = entry(store, found.number)
+    assert found.path == f"{store.layout.index_folder(at.folder)}/{at.name}"
+
+
+@pytest.mark.parametrize(
+    ("do", "evidence"),
+    [
+        (done_too_early, [f"000000{node}.0.0.0" for node in range(4)]),
+        (half_cancelled, [f"000000{node}.0.0.0" for node in (1, 2, 3)]),
+        (asleep, ["0000000.0.0.0"]),
+    ],
+)
+def test_what_is_wrong_with_a_whole_job_rests_on_its_open_tokens(
+    store: Store, do: Callable[[Store], None], evidence: list[str]
+) -> None:
+    do(store)
+    assert list(only(store).evidence) == evidence
+
+
+@pytest.mark.parametrize("is_backwards", [False, True])
+def test_evidence_is_the_same_in_whatever_order_a_server_lists(scene: Path, is_backwards: bool) -> None:
+    class Ordered(QuickShare):
+        def names_or_none(self, directory: str) -> list[str] | None:
+            names = super().names_or_none(directory)
+            return sorted(names, reverse=is_backwards) if names is not None else None
+
+    store = Store(str(scene), Ordered())
+    asleep(store)
+    assert only(store).evidence == ("0000000.0.0.0",)
+    put_entry(store, FRESH, "done")
+    assert only(store).evidence == tuple(f"000000{node}.0.0.0" for node in range(4))
+
+
+def test_a_job_of_which_all_but_the_root_has_finished_comes_back_from_done(store: Store) -> None:
+    with worker_on(store.layout.dir) as worker:
+        while token(store, HALF, 3).parent.name == "blocked":
+            worker.step()
+    put_entry(store, HALF, "done")
+    assert kinds(store) == ["open-under-done"]
+    repair(store)
+    assert entry(store, HALF).folder == "runnable"
+    assert token(store, HALF, 3).parent.name == "ready"
+
+
+def test_an_end_is_another_one_when_its_token_is(store: Store) -> None:
+    not_done(store)
+    assert only(store).evidence == (token(store, DONE, 3).name,)
+
+
+def test_what_is_cancelled_in_part_outside_of_done_is_cancelled_as_a_whole(store: Store) -> None:
+    os.rename(token(store, FRESH, 0), f"{store.layout.job(FRESH).cancelled}/0000000.0.1.0")
+    found = only(store)
+    assert (found.kind, found.evidence) == ("not-done", ("0000000.0.1.0",))
+    assert repair(store).is_sound
+    assert entry(store, FRESH).folder == "done"
+    assert {token(store, FRESH, node).parent.name for node in range(4)} == {"cancelled"}
+
+
+def test_what_is_left_open_below_a_finished_root_without_a_record_is_cancelled(store: Store) -> None:
+    open_below_a_finished_root(store)
+    for path in Path(store.layout.job(DONE).journals).iterdir():
+        path.write_bytes(b"")
+    assert only(store).kind == "open-under-done"
+    repair(store)
+    assert token(store, DONE, 0).parent.name == "cancelled"
+    assert entry(store, DONE).folder == "done"
+
+
+def test_a_job_that_comes_back_from_done_may_do_so_twice_and_not_if_it_was_held_meanwhile(store: Store) -> None:
+    done_too_early(store)
+    cure = only(store).cure
+    assert cure is not None
+    for _ in range(2):
+        cure.mend(store)
+        assert entry(store, FRESH).folder == "runnable"
+    put_entry(store, FRESH, "held")
+    with pytest.raises(JobStateError):
+        cure.mend(store)
+    assert entry(store, FRESH).folder == "held"
+
+
+def test_a_backup_that_was_laid_over_a_newer_queue_is_told_at_once(store: Store) -> None:
+    put_entry(store, DONE, "held")
+    touch(store.layout.index_folder("runnable"), entry(store, DONE)._replace(moves=0).name)
+    for node in range(4):
+        touch(store.layout.job(DONE).blocked, f"{node:07d}.0.0.0")
+    assert kinds(store) == ["two-entries", *["two-tokens"] * 4, "not-done"]
+
+
+def test_a_result_that_was_moved_by_hand_is_told_with_all_that_follows(store: Store) -> None:
+    finished = token(store, HALF, 0)
+    os.rename(finished, f"{store.layout.job(HALF).failed}/{finished.name}")
+    told = audit(store).found
+    assert [finding.kind for finding in told] == ["latch-missing", "record-differs"]
+    assert [finding.kind for finding in repair(store).found] == ["latch-missing", "record-differs"]
+    assert kinds(store) == ["record-differs"]
+
+
+def test_what_a_lost_token_hides_is_told_with_it(store: Store) -> None:
+    """The root's token is lost, its latch too; jobs are ready, and the entry waits."""
+    job = store.layout.job(FRESH)
+    os.unlink(token(store, FRESH, 3))
+    shutil.rmtree(job.latch(3))
+    put_entry(store, FRESH, "waiting")
+    told = audit(store).found
+    assert [finding.kind for finding in told] == ["lost-token", "latch-missing", "not-woken"]
+    report = repair(store)
+    assert [finding.told for finding in report.found] == [finding.told for finding in told]
+    assert report.left == []
+
+
+def test_what_follows_from_a_repair_that_loses_its_race_is_not_done(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result was taken back; before it is put right a slot claims the job, so that it is waited for again."""
+    job = store.layout.job(HALF)
+    with worker_on(store.layout.dir) as worker:
+        assert [worker.step(), worker.step()] == [Step.RAN, Step.RAN]
+    before = Path(job.ready, "0000001.1.9.0")
+    os.rename(token(store, HALF, 1), before)
+    os.makedirs(job.latch(2))
+    touch(job.latch(2), "0000001")
+    assert kinds(store) == ["taken-back", "latch-over"]
+    away = dead_worker(store) / "running" / f"{HALF}.0000001.2.10.0.1"
+    move = store.share.try_move
+
+    def claimed_first(source_dir: str, source: str, target_dir: str, target: str) -> bool:
+        if source == before.name and before.exists():
+            os.rename(before, away)
+        return move(source_dir, source, target_dir, target)
+
+    monkeypatch.setattr(store.share, "try_move", claimed_first)
+    repair(store)
+    assert store.share.has(job.latch(2), "0000001")
 
 
 # --- entries and directories -----------------------------------------------------------------------------------------
@@ -463,6 +886,79 @@ def test_a_tombstone_keeps_the_number_of_what_was_deleted(store: Store) -> None:
     assert store.index.take_number() == 9
 
 
+# --- files that lie where directories belong -------------------------------------------------------------------------
+
+
+def test_a_file_in_the_place_of_a_directory_goes_to_trash_with_what_is_in_it(store: Store) -> None:
+    workers_a_file(store)
+    found = only(store)
+    assert (found.kind, found.path, found.job) == ("not-a-directory", store.layout.workers, None)
+    assert found.says == "a file lies where a directory belongs"
+    assert repair(store).is_sound
+    assert store.share.names(store.layout.workers) == []
+    (name,) = store.share.names(store.layout.trash)
+    assert name.startswith("workers.")
+    assert Path(store.layout.trash, name).read_bytes() == b"a file"
+
+
+def test_a_file_in_a_job_goes_to_trash_under_its_number(store: Store) -> None:
+    ready_a_file(store)
+    repair(store)
+    (name,) = store.share.names(store.layout.trash)
+    assert name.startswith(f"{HALF}.ready.")
+    control.delete(store, HALF)
+    assert store.share.names(store.layout.trash) == []
+
+
+def test_a_file_in_the_place_of_trash_itself_is_renamed_beside_it(store: Store) -> None:
+    trash_a_file(store)
+    repair(store)
+    (name,) = [name for name in store.share.names(store.layout.dir) if name.startswith(".gone-trash-")]
+    assert Path(store.layout.dir, name).read_bytes() == b"a file"
+    assert audit(store).found == []
+
+
+def test_a_file_in_the_place_of_procs_goes_and_nobody_is_trusted_with_a_new_one(store: Store) -> None:
+    file_instead(store.layout.procs)
+    assert kinds(store) == ["not-a-directory"]
+    assert repair(store).is_sound
+    assert not store.share.has(store.layout.dir, "procs")
+
+
+def test_a_link_that_leads_nowhere_is_no_directory_and_one_to_a_directory_is(store: Store, tmp_path: Path) -> None:
+    for number, target in ((FRESH, tmp_path / "nowhere"), (HALF, tmp_path / "elsewhere")):
+        shutil.rmtree(store.layout.job(number).journals)
+        os.symlink(target, store.layout.job(number).journals)
+    os.mkdir(tmp_path / "elsewhere")
+    assert [(found.kind, found.job) for found in audit(store).found if not found.is_note] == [
+        ("not-a-directory", f"job{FRESH}")
+    ]
+    assert repair(store).is_sound
+    assert os.path.isdir(store.layout.job(FRESH).journals)
+    assert os.path.islink(store.layout.job(HALF).journals)
+
+
+def test_a_directory_that_another_repair_has_just_made_is_left_where_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers_a_file(store)
+    look = store.share.is_file_instead
+
+    def then_another_repairs(path: str) -> bool:
+        was_file = look(path)
+        if was_file:
+            os.unlink(path)
+            os.mkdir(path)
+            touch(path, "of-somebody")
+        return was_file
+
+    (found,) = audit(store).found
+    monkeypatch.setattr(store.share, "is_file_instead", then_another_repairs)
+    assert found.cure is not None
+    found.cure.mend(store)
+    assert store.share.names(store.layout.workers) == ["of-somebody"]
+
+
 # --- notes -----------------------------------------------------------------------------------------------------------
 
 
@@ -530,7 +1026,7 @@ def test_a_look_at_a_job_is_a_few_listings_and_its_files_and_writes_nothing(
         share.seen.clear()
         assert audit(store) == ([], [], count)
         assert not [call for call in share.seen if call.writes]
-        costs.append((share.count("listdir"), share.count("open"), len(share.seen)))
+        costs.append((share.count("listdir") + share.count("scandir"), share.count("open"), len(share.seen)))
     listings, files, calls = (many - few for few, many in zip(*costs, strict=True))
     # Its directory and its five folders of tokens; of the hierarchy the header and the lines, and a journal.
     assert (listings / 10, files / 10) == (6, 3)

@@ -16,7 +16,7 @@ from jobqueue.check.audit import audit, repair
 from jobqueue.errors import JobQueueError
 from jobqueue.layout import INDEX_FOLDERS, TOKEN_FOLDERS, ClosedToken, Entry, JobLayout, Token
 from jobqueue.store import Store
-from tests.damages import finish
+from tests.damages import file_instead, finish
 from tests.support import snapshot
 from tests.support_share import QuickShare
 from tests.support_worker import attached, new_queue, worker_on
@@ -88,7 +88,8 @@ def _change_entry(job: JobLayout, store: Store, chance: random.Random) -> None:
 
 
 def _change_latch(job: JobLayout, _store: Store, chance: random.Random) -> None:
-    for latch in sorted(Path(job.waits).glob("*"))[chance.randint(0, 3) :][:1]:
+    latches = sorted(path for path in Path(job.waits).glob("*") if path.is_dir())
+    for latch in latches[chance.randint(0, 3) :][:1]:
         what = chance.choice(["whole", "part", "more"])
         if what == "whole":
             shutil.rmtree(latch)
@@ -99,12 +100,20 @@ def _change_latch(job: JobLayout, _store: Store, chance: random.Random) -> None:
 
 
 def _tear_journals(job: JobLayout, _store: Store, chance: random.Random) -> None:
-    for path in Path(job.journals).iterdir():
+    for path in Path(job.journals).glob("*"):
         path.write_bytes(path.read_bytes()[: chance.randint(0, 200)])
 
 
 def _lose_folder(job: JobLayout, _store: Store, chance: random.Random) -> None:
     shutil.rmtree(job.token_folder(chance.choice(TOKEN_FOLDERS)), ignore_errors=True)
+
+
+def _put_a_file_instead(job: JobLayout, store: Store, chance: random.Random) -> None:
+    folders = [job.token_folder(folder) for folder in TOKEN_FOLDERS]
+    latches = sorted(map(str, Path(job.waits).glob("*")))
+    path = Path(chance.choice([job.tokens, job.waits, job.journals, *folders, *latches, store.layout.workers]))
+    if path.is_dir():
+        file_instead(str(path))
 
 
 def _lose_all(job: JobLayout, _store: Store, _chance: random.Random) -> None:
@@ -113,7 +122,7 @@ def _lose_all(job: JobLayout, _store: Store, _chance: random.Random) -> None:
 
 # The most likely ones several times.
 _DAMAGES = [_lose, _lose, _copy_or_move, _copy_or_move, _change_entry, _change_entry, _change_latch, _change_latch,
-            _tear_journals, _lose_folder, _lose_all]  # fmt: skip
+            _tear_journals, _lose_folder, _put_a_file_instead, _lose_all]  # fmt: skip
 
 
 def _damage(store: Store, chance: random.Random) -> str:
@@ -138,7 +147,11 @@ def test_after_a_repair_a_queue_is_sound_and_a_worker_can_run_the_rest(seed: int
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as directory:
         store = _make(Path(directory) / "queue", chance)
         told = [_damage(store, chance) for _ in range(count)]
+        foretold = {(finding.kind, finding.job, finding.path) for finding in audit(store).found}
         report = repair(store)
+        # A look says all that a repair will do.
+        done = {(finding.kind, finding.job, finding.path) for finding in report.found}
+        assert done == foretold, (told, sorted(done ^ foretold, key=str))
         left = {finding.kind for finding in report.left if not finding.is_note}
         assert left <= _STAYS, (told, report)
         before = snapshot(store.layout.dir)
