@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO, TypeVar
 
 from jobqueue import params
-from jobqueue.errors import JobQueueError, OutputError
+from jobqueue.errors import ConfigError, JobQueueError, OutputError
 from jobqueue.hierarchy import Node
 from jobqueue.layout import QUEUE_VARIABLE, JobLayout, RunningToken, base_name, job_name, temporary_name
 from jobqueue.outputs import Outputs
@@ -153,6 +153,7 @@ class Attempt:
         Raises:
             KeyboardInterrupt: the user wants this process to end; the job has no result.
             OSError: the share does not give the procedure's file; nothing of the job has run.
+            ConfigError: queue.cfg gives the procedure a parameter that it does not have; the same.
         """
         process = os.getpid()
         is_loaded = False
@@ -162,7 +163,7 @@ class Attempt:
         with self._environment():
             try:
                 if self._node.type is not None:
-                    self._store.procedures.find(self._node.type)
+                    self._store.procedures.check(self._node.type)
                 is_loaded = True
                 proc = self._store.procedures.make(self._node.type, self._parameters())
                 proc._attach(self)
@@ -171,9 +172,7 @@ class Attempt:
             except BaseException as caught:
                 if is_interruptible and isinstance(caught, KeyboardInterrupt) and os.getpid() == process:
                     raise
-                # What is wrong with the procedure itself is a JobQueueError; the share's trouble is not the job's
-                # fault.
-                if not is_loaded and isinstance(caught, OSError) and not isinstance(caught, JobQueueError):
+                if not is_loaded and _is_nobodys_fault(caught):
                     raise
                 error, trace = caught, traceback.format_exc()
         if os.getpid() != process:
@@ -289,3 +288,9 @@ class Attempt:
                 else:
                     os.environ[name] = value
             self._spool.take_back()
+
+
+def _is_nobodys_fault(error: BaseException) -> bool:
+    """Whether what keeps a procedure from being loaded is the share's trouble or queue.cfg, and not the job's fault."""
+    # What is wrong with the procedure itself is another JobQueueError.
+    return isinstance(error, ConfigError) or (isinstance(error, OSError) and not isinstance(error, JobQueueError))

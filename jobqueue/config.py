@@ -104,6 +104,10 @@ class QueueConfig:
                     self._path,
                 )
 
+    def proc_names(self) -> list[str]:
+        """The procedures that have a section ``[NAME proc]``."""
+        return list(self._proc_params)
+
     def proc_options(self, job_type: str | None) -> dict[str, Any]:
         """The scheduling options under ``[NAME proc]``."""
         return self._proc_options.get(job_type or "", {})
@@ -203,6 +207,10 @@ def read_config(share: Share, layout: QueueLayout) -> QueueConfig:
     try:
         text = share.read(layout.config).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
+        if share.is_file_instead(layout.dir):
+            raise QueueNotFoundError(
+                "this is a file, and a queue is a directory; `jobqueue create DIR` makes one", layout.dir
+            ) from error
         if not share.is_dir(layout.dir):
             raise QueueNotFoundError(
                 "there is no such directory; `jobqueue create DIR` makes a queue", layout.dir

@@ -6,6 +6,7 @@ import getpass
 import os
 import random
 import socket
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from jobqueue.layout import plain
@@ -125,6 +126,17 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def processes_called(words: Collection[str]) -> list[int]:
+    """The processes of this host that have one of these among their arguments. Source: proc(5), /proc/PID/cmdline."""
+    found = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        # An argument may hold line ends.
+        arguments = (_text(f"/proc/{name}/cmdline") or "").split("\0") if name.isdecimal() else []
+        if any(word in words for word in arguments):
+            found.append(int(name))
+    return found
+
+
 def describe_process() -> dict[str, Any]:
     """What others need to know to tell whether this process lives."""
     pid = os.getpid()
@@ -139,9 +151,14 @@ def describe_process() -> dict[str, Any]:
 
 
 def _line(path: str) -> str | None:
-    """The first line of a file of the kernel; ``None`` where that does not let us read it, or has none."""
+    """The first line of a file of the kernel; ``None`` where that does not let us read it."""
+    text = _text(path)
+    return None if text is None else text.partition("\n")[0].strip()
+
+
+def _text(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.readline().strip()
+            return file.read()
     except OSError:
         return None

@@ -69,9 +69,13 @@ def judge_mount(mount: Mount | None) -> list[Remark]:
     return found or [Remark(Level.FULL, "mount", _praise(mount.kind))]
 
 
+def is_read_only(mount: Mount) -> bool:
+    return "ro" in mount.options
+
+
 def _judge(mount: Mount) -> Iterator[Remark]:
     kind, options = mount.kind, set(mount.options)
-    if "ro" in options:
+    if is_read_only(mount):
         yield Remark(Level.REFUSED, "mount", "it is mounted read-only")
     store = next((word for word in _OBJECT_STORES if word in kind or word in mount.source), None)
     if store is not None:

@@ -11,8 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from jobqueue.config import QueueConfig
-from jobqueue.errors import JobQueueError, UnknownProcedureError, UnsafeProcedureError
+from jobqueue.errors import ConfigError, JobQueueError, UnknownProcedureError, UnsafeProcedureError
 from jobqueue.layout import QueueLayout
+from jobqueue.options import OPTION_NAMES
 from jobqueue.proc import JobProc
 from jobqueue.procs import BUILTIN
 from jobqueue.share import Share
@@ -52,6 +53,7 @@ class Procedures:
         Raises:
             UnknownProcedureError: there is no such procedure.
             UnsafeProcedureError: its file may be written by others.
+            ConfigError: queue.cfg gives it a parameter that it does not have.
             Exception: whatever the constructor says of the parameters.
         """
         if job_type is None:
@@ -59,7 +61,44 @@ class Procedures:
             if unknown:
                 raise TypeError(f"a job without a procedure takes only a label, but {unknown[0]} was given")
             return JobProc(**params)
-        return self.find(job_type)(**{**self._config.proc_params(job_type), **params})
+        procedure = self.find(job_type)
+        self._check_defaults(job_type, procedure)
+        return procedure(**{**self._config.proc_params(job_type), **params})
+
+    def check(self, name: str) -> None:
+        """Looks whether a procedure is there, and has the parameters that queue.cfg gives it.
+
+        Raises:
+            UnknownProcedureError: there is no such procedure.
+            UnsafeProcedureError: its file may be written by others.
+            ConfigError: it has no such parameter; no job is to blame for that.
+        """
+        self._check_defaults(name, self.find(name))
+
+    def _check_defaults(self, name: str, procedure: type[JobProc]) -> None:
+        given = self._config.proc_params(name)
+        known = _parameters(procedure) if given else None
+        unknown = [] if known is None else sorted(set(given) - known)
+        if known is None or not unknown:
+            return
+        import difflib  # late: only for this sentence
+
+        near = " or ".join(difflib.get_close_matches(unknown[0], [*sorted(known), *sorted(OPTION_NAMES)], n=2))
+        raise ConfigError(
+            f"{unknown[0]} under [{name} proc] is no parameter of {name}{f'; is {near} meant?' if near else ';'} there "
+            f"are {', '.join(sorted(known))}, and as for every job {', '.join(sorted(OPTION_NAMES))}",
+            self._layout.config,
+        )
+
+    def check_built_in(self) -> None:
+        """Looks at all built-in procedures that queue.cfg names; others are not loaded before a job needs them.
+
+        Raises:
+            ConfigError: one has a parameter that it does not have.
+        """
+        for name in self._config.proc_names():
+            if name in BUILTIN:
+                self.check(name)
 
     def find(self, name: str) -> type[JobProc]:
         """The class of a procedure.
@@ -175,6 +214,21 @@ class Procedures:
         if not (inspect.isclass(found) and issubclass(found, JobProc)):
             raise UnknownProcedureError(f"procedure {name}: there is no class {attribute} derived from JobProc in it")
         return found
+
+
+def _parameters(procedure: type[JobProc]) -> set[str] | None:
+    """The names of a procedure's parameters; ``None`` if it takes any."""
+    try:
+        found = inspect.signature(procedure).parameters.values()
+    except ValueError:
+        # Source: inspect.signature, of what is not written in Python.
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in found):
+        return None
+    return {
+        parameter.name for parameter in found
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }  # fmt: skip
 
 
 def has_post_create(proc: JobProc) -> bool:

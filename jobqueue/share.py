@@ -82,6 +82,25 @@ class UnsyncedError(OSError):
     """What was written to a file may be lost. Source: fsync(2); a second fsync can succeed all the same."""
 
 
+class _Naming:
+    """Gives an error the name of a file or directory: a call on an open one knows none, and its error names none.
+
+    Args:
+        path: of what is open.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Nothing is done yet."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        # One that has a name knows better: of a file that was renamed meanwhile, for one.
+        if isinstance(error, OSError) and not isinstance(error.filename, str):
+            error.filename = self._path
+
+
 class Appender:
     """A file that this process alone appends to: a journal, or a job's stream.
 
@@ -94,7 +113,8 @@ class Appender:
     def __init__(self, path: str) -> None:
         self.path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        self.offset = os.fstat(self._fd).st_size
+        with _Naming(path):
+            self.offset = os.fstat(self._fd).st_size
 
     def append(self, data: bytes) -> int:
         """Appends ``data`` with one write and returns the offset where it begins.
@@ -104,17 +124,20 @@ class Appender:
                 caller goes on in another file.
         """
         at = self.offset
-        written = os.write(self._fd, data)
+        with _Naming(self.path):
+            written = os.write(self._fd, data)
         if written != len(data):
             raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes were written", self.path)
         self.offset += written
         return at
 
     def sync(self) -> None:
-        os.fsync(self._fd)
+        with _Naming(self.path):
+            os.fsync(self._fd)
 
     def close(self) -> None:
-        os.close(self._fd)
+        with _Naming(self.path):
+            os.close(self._fd)
 
 
 class Lock:
@@ -194,16 +217,17 @@ class Share:
             fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             return set()
-        try:
-            for names in system.names_bit_by_bit(fd):
-                if found := {name for name in names if wanted(name)}:
-                    return found
-            return set()
-        except FileNotFoundError:
-            # RACE: somebody removed it after we had opened it.
-            return set()
-        finally:
-            os.close(fd)
+        with _Naming(directory):
+            try:
+                for names in system.names_bit_by_bit(fd):
+                    if found := {name for name in names if wanted(name)}:
+                        return found
+                return set()
+            except FileNotFoundError:
+                # RACE: somebody removed it after we had opened it.
+                return set()
+            finally:
+                os.close(fd)
 
     def has(self, directory: str, name: str) -> bool:
         """Whether a listing of ``directory`` shows ``name``. NFS: ``stat`` of a name can be wrong for minutes."""
@@ -270,10 +294,11 @@ class Share:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
-        try:
-            return os.fstat(fd).st_mtime
-        finally:
-            os.close(fd)
+        with _Naming(path):
+            try:
+                return os.fstat(fd).st_mtime
+            finally:
+                os.close(fd)
 
     def last_change(self, path: str) -> float | None:
         """When a file or directory was last written, touched or renamed, by the server's clock in seconds; or ``None``.
@@ -315,7 +340,7 @@ class Share:
         """
         for _ in range(MOVE_TRIES):
             try:
-                with open(path, "rb", buffering=0) as file:
+                with _Naming(path), open(path, "rb", buffering=0) as file:
                     return file.readall()
             except OSError as error:
                 if error.errno not in (errno.ESTALE, errno.EINVAL):
@@ -333,10 +358,11 @@ class Share:
     def read_part(self, path: str, offset: int, size: int) -> bytes:
         """At most ``size`` bytes of a file from ``offset`` on."""
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.pread(fd, size, offset)
-        finally:
-            os.close(fd)
+        with _Naming(path):
+            try:
+                return os.pread(fd, size, offset)
+            finally:
+                os.close(fd)
 
     def size(self, path: str) -> int:
         """The size of a file in bytes, 0 if it is missing."""
@@ -344,10 +370,11 @@ class Share:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return 0
-        try:
-            return os.fstat(fd).st_size
-        finally:
-            os.close(fd)
+        with _Naming(path):
+            try:
+                return os.fstat(fd).st_size
+            finally:
+                os.close(fd)
 
     def stamp(self, directory: str, name: str, *, sync: bool = False) -> Stamp | None:
         """Size and time of a file as its server has them, `NOT_PLAIN` for anything else; ``None`` if it is missing.
@@ -377,15 +404,16 @@ class Share:
             if error.errno not in (errno.ELOOP, errno.ENXIO):
                 raise
             return NOT_PLAIN
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return NOT_PLAIN
-            if sync:
-                self._sync_or_lose(fd, path)
-            seen = os.fstat(fd)
-            return Stamp(seen.st_size, seen.st_mtime_ns)
-        finally:
-            os.close(fd)
+        with _Naming(path):
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    return NOT_PLAIN
+                if sync:
+                    self._sync_or_lose(fd, path)
+                seen = os.fstat(fd)
+                return Stamp(seen.st_size, seen.st_mtime_ns)
+            finally:
+                os.close(fd)
 
     def _open_plain(self, path: str, *, sync: bool) -> int:
         flags = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -409,19 +437,21 @@ class Share:
 
         NFS: O_EXCL would cost a second call each, to put right the times that hold the client's mark.
         """
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        with _Naming(path):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
 
     def write_new(self, path: str, data: bytes, *, sync: bool = True) -> None:
         """Writes a file that nobody can see yet, and syncs it. Source: fsync(2), close(2)."""
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-            if sync:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
+        with _Naming(path):
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(fd, view) :]
+                if sync:
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def write_whole(self, path: str, data: bytes, *, sync: bool = True) -> None:
         """Makes ``path`` hold ``data``: readers see the old file or the new one, never a part.
@@ -722,10 +752,11 @@ class Share:
             self._sync_by_file(directory)
             return
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        with _Naming(directory):
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def sync_everything(self, directory: str) -> None:
         """Makes all that lies on the file system of ``directory`` last, with one call. Source: syncfs(2)."""
@@ -736,10 +767,11 @@ class Share:
             self._sync_by_file(directory)
             return
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            system.sync_file_system(fd, directory)
-        finally:
-            os.close(fd)
+        with _Naming(directory):
+            try:
+                system.sync_file_system(fd, directory)
+            finally:
+                os.close(fd)
 
     def _sync_by_file(self, directory: str) -> None:
         """Makes the names on a share last whose server syncs files alone.

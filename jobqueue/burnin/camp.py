@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from typing import Any
 
 from jobqueue.burnin.plan import BEAT_S, DEAD_S, Plan, Shape
@@ -71,9 +72,11 @@ class Camp:
             OSError: it cannot be made.
         """
         if not self.share.try_make_dir(self.dir):
+            workers = shlex.quote(f"jobqueue.cli.runjobs {self.queue}")
             raise CampError(
-                "another burn-in is here, or what one has left; `--join` takes part in it, removing the directory lets "
-                "a new one begin",
+                "another burn-in is here, or what one has left; `--join` takes part in it. One that was killed may "
+                f"have left workers: `pgrep -af {workers}` on each of its hosts shows them, `pkill -KILL -f {workers}` "
+                "ends them. Removing the directory then lets a new one begin",
                 self.dir,
             )
         for directory in (self.files, self.logs):

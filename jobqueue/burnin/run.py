@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from jobqueue.burnin.camp import Camp, CampError
 from jobqueue.burnin.findings import Tally, count_up
+from jobqueue.burnin.guard import Guard
 from jobqueue.burnin.plan import DEAD_S, Blow, Plan, blows, shapes
 from jobqueue.burnin.victims import Struck, Victim, struck_from_json
 from jobqueue.identity import host_name, new_name
@@ -117,13 +118,20 @@ class _Storm:
 def _storm(camp: Camp, store: Store, plan: Plan) -> Iterator[_Storm]:
     """The workers of this host; none is left, whatever happens."""
     victims: list[Victim] = []
+    guard = Guard()
     try:
-        victims += [Victim(camp, store, plan.slots) for _ in range(plan.workers)]
+        # One by one: where this is broken off, those that there are already are ended, too.
+        for _ in range(plan.workers):
+            victims.append(Victim(camp, store, plan.slots, guard))  # noqa: PERF401  see above
         seed = f"{plan.seed} {host_name()}"
         yield _Storm(victims, blows(seed, plan.workers), store.share.clock.monotonic)
     finally:
-        for victim in victims:
-            victim.kill()
+        try:
+            for victim in victims:
+                victim.kill()
+        finally:
+            # Ends what is left of them where even that is broken off.
+            guard.close()
 
 
 def lead(share: Share, base: str, plan: Plan, on_look: OnLook, *, is_kept: bool = False) -> Report:

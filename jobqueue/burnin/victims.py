@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from jobqueue.burnin.camp import Camp
+from jobqueue.burnin.guard import Guard, end_called
 from jobqueue.burnin.plan import Action, Blow
 from jobqueue.identity import descendants
 from jobqueue.registry import worker_names
@@ -42,10 +43,12 @@ class Victim:
         camp: of the burn-in.
         store: its queue.
         slots: of each worker.
+        guard: ends it when this process is gone.
     """
 
-    def __init__(self, camp: Camp, store: Store, slots: int) -> None:
+    def __init__(self, camp: Camp, store: Store, slots: int, guard: Guard) -> None:
         self._camp = camp
+        self._guard = guard
         self._store = store
         self._slots = slots
         self._stopped: list[int] = []
@@ -55,6 +58,8 @@ class Victim:
     def _start(self) -> subprocess.Popen[bytes]:
         # A name of its own, so that all names that it goes by in the queue are known.
         self._called = f"burn{self._store.share.chance.getrandbits(32):08x}"
+        # Order matters: the guard has to know of whatever there may be.
+        self._guard.add(self._called)
         command = [
             sys.executable, "-m", "jobqueue.cli.runjobs", self._camp.queue, "--slots", str(self._slots), "--poll",
             str(_POLL_S), "--name", self._called, "--log", f"{self._camp.logs}/{self._called}",
@@ -118,10 +123,7 @@ class Victim:
 
     def kill(self) -> None:
         """Ends it and all that it has started, whatever they do."""
-        for pid in descendants(self._process.pid) if self._process.poll() is None else ():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self._process.kill()
+        end_called({self._called})
         self._process.wait()
 
     def _signal(self, number: int) -> None:

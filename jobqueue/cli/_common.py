@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import shlex
@@ -17,6 +18,7 @@ from jobqueue.layout import HIERARCHY, QUEUE_VARIABLE, base_name, parse_job_numb
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
     from jobqueue.queue import JobQueue
+    from jobqueue.share import Share
     from jobqueue.store import Store
 
 DONE = 0
@@ -101,6 +103,22 @@ def open_queue(arguments: argparse.Namespace) -> JobQueue:
     return JobQueue(queue_location(arguments.queue))
 
 
+def raise_if_no_directory(share: Share, path: str) -> None:
+    """For commands that take any directory.
+
+    Raises:
+        UsageError: it is none; the message says what it is.
+    """
+    if share.is_dir(path):
+        return
+    try:
+        is_file = share.is_file_instead(path)
+    except OSError as error:
+        raise UsageError(describe(error)) from error
+    what = "this is a file; name a directory" if is_file else "there is no such directory; make it first"
+    raise UsageError(f"{path}: {what}")
+
+
 def command_line(arguments: argparse.Namespace, *words: str) -> str:
     """The next command to type, with the queue where it was typed this time."""
     queue = ["-q", arguments.queue] if arguments.queue else []
@@ -108,6 +126,15 @@ def command_line(arguments: argparse.Namespace, *words: str) -> str:
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
+
+
+# What to do about an error of the share that does not say so itself.
+_NEXT = {
+    errno.ENOSPC: "make room there, then try again",
+    errno.EDQUOT: "make room within the quota, then try again",
+    errno.EISDIR: "it is in the place of a file; move it away, then try again",
+    errno.EROFS: "mount it so that it can be written, then try again",
+}
 
 
 def complain(prog: str, text: str) -> None:
@@ -131,7 +158,8 @@ def describe(error: JobQueueError | OSError) -> str:
         return f"{error}; {how_to_mend(number)}"
     if isinstance(error, JobQueueError) or error.strerror is None:
         return str(error)
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    reason = f"{error.strerror}; {_NEXT[error.errno]}" if error.errno in _NEXT else error.strerror
+    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 def with_remedy(arguments: argparse.Namespace, error: JobQueueError | OSError) -> JobQueueError | OSError:

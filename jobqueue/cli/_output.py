@@ -9,6 +9,10 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
+# The commands take all that they print with from here.
+from jobqueue.words import number_of as number_of  # noqa: PLC0414  mypy wants it of what is passed on
+from jobqueue.words import plain as plain  # noqa: PLC0414  the same
+
 _COLOURS = {
     "running": "36", "ready": "34", "finished": "32", "done": "32", "failed": "31", "stalled": "31", "died": "31",
     "broken": "31", "held": "33", "cancelled": "33",
@@ -41,17 +45,7 @@ def how_long(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def number_of(count: int, what: str) -> str:
-    """``1 job``, ``2 jobs``."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
 # --- the terminal ----------------------------------------------------------------------------------------------------
-
-
-def plain(text: str) -> str:
-    """A text of somebody else's, without what would steer the terminal."""
-    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def has_colours() -> bool:

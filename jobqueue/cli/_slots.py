@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobqueue.cli._output import how_long, plain
+from jobqueue.cli._output import how_long, number_of, plain
 
 if TYPE_CHECKING:
     from jobqueue.clock import Clock
@@ -83,7 +83,8 @@ class SlotsView:
             return
         crew = supervisor.crew
         busy = sum(bool(slot.job) for slot in crew.slots)
-        words = f"{busy} of {len(crew.slots)} slots busy, {crew.finished} finished, {crew.failed} failed"
+        failed = f"{number_of(crew.failed, 'attempt')} failed"
+        words = f"{busy} of {number_of(len(crew.slots), 'slot')} busy, {crew.finished} finished, {failed}"
         ending = "  ending: finishing what runs" if crew.is_draining else ""
         head = Text.assemble(
             (supervisor.name, "bold"), f"  {words}", (ending, "yellow"), no_wrap=True, overflow="ellipsis"

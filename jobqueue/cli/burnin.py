@@ -11,8 +11,11 @@ something was found.
 Start the same with --join on further hosts while it runs: each adds workers of
 its own, and torments them, too.
 
+SIGTERM, SIGHUP and Ctrl-C end it in order: its workers are ended, and DIR/burnin
+is removed. If it is killed, its workers are ended, too, and DIR/burnin stays.
+
 Exit code 0: sound; 1: something was found; 2: there is a burn-in already, or
-none to join, wrong arguments.
+none to join, wrong arguments; 130, 143, 129: ended by Ctrl-C, SIGTERM, SIGHUP.
 
 With --json: an object with the keys dir, seed, seconds, hosts (an array),
 hierarchies, jobs, executions, finished, kills, stops, false_deaths (workers that
@@ -27,12 +30,13 @@ kills, stops.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jobqueue.cli._common import DONE, FAILED, UsageError
+from jobqueue.cli._common import DONE, FAILED, UsageError, raise_if_no_directory
 from jobqueue.cli._output import how_long, number_of, plain, print_json
 
 if TYPE_CHECKING:
@@ -78,8 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     from jobqueue.share import Share
 
     share, directory = Share(), os.path.abspath(arguments.dir)
-    if not share.is_dir(directory):
-        raise UsageError(f"{directory}: there is no such directory; make it first")
+    raise_if_no_directory(share, directory)
     given = {name: value for name in ("minutes", "jobs", "workers", "slots", "seed")
              if (value := getattr(arguments, name)) is not None}  # fmt: skip
     if arguments.join:
@@ -87,17 +90,44 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(
                 "with --join everything is as the host says that has begun the burn-in; give no other option"
             )
-        with _bar() as on_look:
+        with _ending_in_order(), _bar() as on_look:
             struck = join(share, directory, on_look)
         return _tell_joined(arguments, directory, struck)
     plan = _plan(share.chance.getrandbits(32), given)
-    with _bar() as on_look:
+    with _ending_in_order(), _bar() as on_look:
         report = lead(share, directory, plan, on_look, is_kept=arguments.keep)
     if arguments.json:
         print_json(_told(directory, report))
     else:
         _print(directory, report)
     return DONE if report.is_sound else FAILED
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Has SIGTERM and SIGHUP end what runs meanwhile as Ctrl-C does, with an exit code of their own."""
+    # What was ignored for us (nohup) stays ignored.
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    came: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        # Once is enough: another one would break off the clearing up.
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        came.append(number)
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    except OSError:
+        if came:
+            # A terminal that was closed takes no last picture of the bar.
+            raise SystemExit(128 + came[0]) from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _plan(seed: int, given: dict[str, Any]) -> Any:

@@ -15,14 +15,18 @@ The verdict is one of
   refused   something that the promise rests on does not hold: no place for a
             queue
 
-Exit code 0: full or warning; 1: refused, or nobody came; 2: no such directory,
-wrong arguments.
+A mount that is refused by itself is not measured, except with --peer.
+
+Exit code 0: full or warning; 1: refused, or nobody came; 2: no verdict, since it
+could not be examined (no such directory, no leave to write there, no room,
+trouble of the share), or wrong arguments.
 
 With --json: an object with the keys dir, mount (an object with point, kind,
 source, options; null: unknown), host, peer (the other host; null without
 --peer), verdict, remarks (an array of objects with level, about, says),
 measured (an object with round_trip, entry_delay, beat_delay and clock_offset in
-seconds and calls, an object of calls per second; null where it was broken off),
+seconds and calls, an object of calls per second; null where it was refused
+before that),
 settings (poll, beat and deadAfter that suit what was measured, in seconds; null
 likewise), written (the path of queue.cfg; null without --write).
 """
@@ -35,7 +39,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jobqueue.cli._common import DONE, FAILED, UsageError, complain
+from jobqueue.cli._common import DONE, FAILED, REFUSED, complain, describe, raise_if_no_directory
 from jobqueue.cli._output import plain, print_json
 
 if TYPE_CHECKING:
@@ -79,8 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     from jobqueue.share import Share
 
     share, directory = Share(), os.path.abspath(arguments.dir)
-    if not share.is_dir(directory):
-        raise UsageError(f"{directory}: there is no such directory; make it first")
+    raise_if_no_directory(share, directory)
     if arguments.write:
         _raise_if_no_queue(share, directory)
     with _bar(len(STEPS)) as on_step:
@@ -95,6 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
         except NobodyCameError as error:
             complain("jobqueue", error.reason)
             return FAILED
+        except OSError as error:
+            leave = "; give this user leave to write there, then try again" * isinstance(error, PermissionError)
+            complain("jobqueue", f"{describe(error)}{leave}. {directory} was not examined, so there is no verdict")
+            return REFUSED
     is_refused = report.verdict is Level.REFUSED
     written = _write(share, directory, report) if arguments.write and not is_refused else None
     if arguments.json:

@@ -85,6 +85,7 @@ def _work(arguments: argparse.Namespace) -> int:
     location = queue_location(arguments.queue, "give it after runjobs")
     with _log(arguments) as log:
         store = Store(location, log=log)
+        store.procedures.check_built_in()
         settings = WorkerSettings(
             slots=arguments.slots or usable_cores(),
             poll_s=arguments.poll or store.config.poll_s,

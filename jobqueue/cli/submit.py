@@ -24,6 +24,10 @@ not at all; the command writes to {output} instead (with several of them to
 
   jobqueue submit --frames 1-9 --output f{frame}.png -- render {frame} {output}
 
+Without --output a command that has {output} is refused; braces around that word
+that are meant themselves are doubled, too. Without --frames all other braces are
+left alone.
+
 With --json: an object with the keys job and jobs (how many, with sub-jobs);
 with --wait those of `jobqueue wait`, too.
 """
@@ -32,6 +36,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.cli._common import DONE, UsageError, as_usage_errors, complain, open_queue
@@ -42,6 +47,8 @@ if TYPE_CHECKING:
     from jobqueue.queue import JobQueue
 
 TAKES_COMMAND = True
+# What the procedure `command` fills in, doubled or not.
+_OUTPUT = re.compile(r"\{\{output[0-9]*\}\}|\{output(?:[1-9][0-9]*)?\}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    command = _command(arguments)
+    command = _without_outputs(_command(arguments), arguments)
     if arguments.chunk is not None and arguments.frames is None:
         raise UsageError("--chunk cuts a frame range; give one with --frames")
     queue = open_queue(arguments)
+    _check_outputs(queue, arguments.output)
     with as_usage_errors():
         root, jobs = _hierarchy(queue, command, arguments)
         _set(root, priority=arguments.priority)
@@ -90,6 +98,49 @@ def _command(arguments: argparse.Namespace) -> str | list[str]:
     if not words or arguments.words:
         raise UsageError("the command belongs after two dashes: jobqueue submit [OPTIONS] -- COMMAND")
     return words[0] if len(words) == 1 else words
+
+
+def _without_outputs(command: str | list[str], arguments: argparse.Namespace) -> str | list[str]:
+    """The command of a job without outputs: it would be run with the field as it stands, and might succeed.
+
+    Raises:
+        UsageError: it has such a field.
+    """
+    if arguments.output or arguments.frames is not None:
+        # A frame range has the same rules for all of its fields.
+        return command
+    words = [command] if isinstance(command, str) else command
+    found = [field for word in words for field in _OUTPUT.findall(word) if not field.startswith("{{")]
+    if found:
+        raise UsageError(
+            f"the command has {found[0]}, and there is no output; name the file with --output PATH, or double the "
+            f"braces if they are meant themselves: {{{found[0]}}}"
+        )
+    single = [_OUTPUT.sub(lambda field: field[0][1:-1], word) for word in words]
+    return single[0] if isinstance(command, str) else single
+
+
+def _check_outputs(queue: JobQueue, outputs: list[str]) -> None:
+    """What is wrong with a path whatever the frames are; the rest is up to the procedure.
+
+    Raises:
+        UsageError: no job could ever publish a file there.
+    """
+    from jobqueue.share import Share
+
+    share = Share()
+    for output in outputs:
+        path = os.path.abspath(output)
+        if not output:
+            raise UsageError("--output names no file; give the path of the file that the command makes")
+        if os.path.basename(output) in ("", ".", "..") or share.is_dir(path):
+            raise UsageError(
+                f"--output {output} names the directory {path}; name each file that the command makes in it"
+            )
+        if f"{path}/".startswith(f"{queue.location}/"):
+            raise UsageError(
+                f"--output {output}: {path} lies in the queue, where only the queue writes; name a file elsewhere"
+            )
 
 
 def _hierarchy(queue: JobQueue, command: str | list[str], arguments: argparse.Namespace) -> tuple[JobRoot, int]:

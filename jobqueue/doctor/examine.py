@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from jobqueue.doctor.sight import Delays, judge_delays, longest_s, watch_each_ot
 from jobqueue.doctor.speed import Measured, calls_per_second, clock_offset, judge_offset, settings_for
 from jobqueue.errors import JobQueueError
 from jobqueue.identity import boot_id, host_name, new_name
-from jobqueue.mounts import Level, Remark, judge_mount
+from jobqueue.mounts import Level, Remark, is_read_only, judge_mount
 from jobqueue.share import Mount, Share
 
 _WORK = ".doctor-"
@@ -44,6 +45,10 @@ class Extent(NamedTuple):
 
 class NobodyCameError(JobQueueError):
     """No other doctor was started on this directory in time."""
+
+
+class BrokenOffError(JobQueueError):
+    """The examination has not come to its end."""
 
 
 @dataclass
@@ -86,13 +91,19 @@ def examine(share: Share, directory: str, extent: Extent, on_step: OnStep) -> Re
         extent: how much is done.
         on_step: told the number of each step and its name.
 
+    Returns:
+        What was found. Where the mount is refused already, nothing is measured.
+
     Raises:
-        OSError: the directory cannot be used at all.
+        BrokenOffError: the examination has not come to its end, which is no verdict.
+        OSError: the same, for trouble of the share.
     """
     report = Report(share.mount(directory), judge_mount(share.mount(directory)))
+    if any(remark.level is Level.REFUSED for remark in report.remarks):
+        return report
     work = f"{directory}/{_WORK}{new_name('x', share.chance).rpartition('-')[2]}"
     # Order matters: the processes end before what they work in is removed.
-    with _made(share, work), _others(share, work, extent) as check:
+    with _judging_trouble(report), _made(share, work), _others(share, work, extent) as check:
         meeting = Meeting(share, work, me=0, parties=extent.processes, patience_s=extent.patience_s, on_wait=check)
         _go_through(meeting, extent, report, on_step)
     if report.verdict is not Level.REFUSED and share.is_remote(directory):
@@ -106,6 +117,8 @@ def examine_with_peer(
 ) -> Report:
     """Examines a directory together with whoever calls this on another host; each gets a report.
 
+    A mount that is refused is measured all the same, since the other one is to hear of it; unless it is read-only.
+
     Args:
         share: to call with.
         directory: absolute; the same one there.
@@ -116,32 +129,50 @@ def examine_with_peer(
 
     Raises:
         NobodyCameError: there was no other in time.
-        OSError: the directory cannot be used at all.
+        OSError: the examination has not come to its end, which is no verdict.
     """
     report = Report(share.mount(directory), judge_mount(share.mount(directory)))
-    lobby = f"{directory}/{_PEERS}"
-    share.try_make_dir(lobby)
-    me = new_name("x", share.chance).rpartition("-")[2]
-    try:
-        place, both = meet(share, lobby, me, patience_s=wait_s, on_wait=on_wait)
-    except BaseException as error:
-        _leave(share, lobby, me)
-        if not isinstance(error, SilenceError):
-            raise
-        raise NobodyCameError(
-            f"{error}; start `jobqueue doctor {directory} --peer` on two hosts at about the same time", directory
-        ) from error
-    work = f"{lobby}/{both}"
-    share.try_make_dir(work)
-    try:
-        meeting = Meeting(share, work, me=place, parties=2, patience_s=extent.patience_s)
-        _go_through(meeting, extent, report, on_step, is_peer=True)
-        _part(meeting)
-    finally:
-        # With it goes what others have left that were killed.
-        if place == 0 or report.verdict is Level.REFUSED:
-            share.remove_tree(lobby)
+    if report.mount is not None and is_read_only(report.mount):
+        return report
+    with _judging_trouble(report):
+        lobby = f"{directory}/{_PEERS}"
+        share.try_make_dir(lobby)
+        me = new_name("x", share.chance).rpartition("-")[2]
+        try:
+            place, both = meet(share, lobby, me, patience_s=wait_s, on_wait=on_wait)
+        except BaseException as error:
+            _leave(share, lobby, me)
+            if not isinstance(error, SilenceError):
+                raise
+            raise NobodyCameError(
+                f"{error}; start `jobqueue doctor {directory} --peer` on two hosts at about the same time", directory
+            ) from error
+        work = f"{lobby}/{both}"
+        share.try_make_dir(work)
+        try:
+            meeting = Meeting(share, work, me=place, parties=2, patience_s=extent.patience_s)
+            _go_through(meeting, extent, report, on_step, is_peer=True)
+            _part(meeting)
+        finally:
+            # With it goes what others have left that were killed.
+            if place == 0 or report.verdict is Level.REFUSED:
+                share.remove_tree(lobby)
     return report
+
+
+@contextmanager
+def _judging_trouble(report: Report) -> Iterator[None]:
+    """Trouble of the share changes nothing where the verdict stands already; that nothing can be written is one."""
+    try:
+        yield
+    except OSError as error:
+        if report.verdict is Level.REFUSED:
+            return
+        if error.errno != errno.EROFS:
+            raise
+        # Source: mount(2) and exports(5); a mount that can be written says nothing of what its server allows.
+        says = f"it is read-only: {error.filename} cannot be made ({error.strerror})"
+        report.remarks.append(Remark(Level.REFUSED, "mount", says))
 
 
 def _leave(share: Share, lobby: str, me: str) -> None:
@@ -242,7 +273,7 @@ def _others(share: Share, work: str, extent: Extent) -> Iterator[Callable[[], No
 
     def check() -> None:
         if any(process.exitcode for process in processes):
-            raise JobQueueError("a process of the examination has ended too early; is the share in trouble?", work)
+            raise BrokenOffError("a process of the examination has ended too early; is the share in trouble?", work)
 
     try:
         for process in processes:

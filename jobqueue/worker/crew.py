@@ -14,6 +14,7 @@ from typing import Any
 from jobqueue.errors import JobQueueError
 from jobqueue.store import Store
 from jobqueue.trouble import SweptError
+from jobqueue.words import plain
 from jobqueue.worker.aftermath import Ending, Lost
 from jobqueue.worker.guard import Guard
 from jobqueue.worker.membership import Membership
@@ -63,7 +64,7 @@ class Crew:
         place: the worker's place in the queue.
         slots: the slots, in their places.
         finished: how many jobs have succeeded here.
-        failed: how many have failed.
+        failed: how many attempts have not, also of jobs that were tried again: an error, a death, a timeout.
         is_draining: whether nothing new is taken any more.
         exit_code: 1 if the worker cannot go on.
     """
@@ -320,7 +321,9 @@ class Crew:
         slot.progress, slot.status = said["progress"], said["status"]
 
     def _log(self, slot: Slot, said: dict[str, Any]) -> None:
-        self._store.log.log(said["level"], "slot %d: %s", slot.place, said["text"])
+        # Only what is for whoever looks for a fault has lines of its own: a traceback.
+        lines = said["text"].split("\n") if said["level"] <= logging.DEBUG else [said["text"]]
+        self._store.log.log(said["level"], "slot %d: %s", slot.place, "\n".join(map(plain, lines)))
 
     def _unblocked(self, _slot: Slot, _said: dict[str, Any]) -> None:
         self._news += 1
@@ -348,27 +351,29 @@ class Crew:
         slot.deadline = None if slot.timeout is None else slot.began + slot.timeout
         slot.has_worked = True
         if self._store.log.isEnabledFor(logging.INFO):
-            label = f" ({slot.label})" if slot.label else ""
+            label = f" ({plain(slot.label)})" if slot.label else ""
             self._store.log.info("slot %d: running %s%s, attempt %d.", slot.place, slot.job, label, slot.attempt)
 
     def _ended(self, slot: Slot, said: dict[str, Any]) -> None:
         took_s = self._clock.monotonic() - slot.began
+        error = plain(said["error"])
         if said["ok"]:
             self.finished += 1
             if self._store.log.isEnabledFor(logging.INFO):
                 self._store.log.info("slot %d: %s has finished after %.2f s.", slot.place, slot.job, took_s)
         elif said["again"]:
+            self.failed += 1
             self._store.log.warning(
                 "slot %d: %s has ended with an error after %.2f s (%s); it is ready again. `jobqueue log %s` shows "
                 "what it printed.",
-                slot.place, slot.job, took_s, said["error"], slot.job,
+                slot.place, slot.job, took_s, error, slot.job,
             )  # fmt: skip
         elif said["ok"] is False:
             self.failed += 1
             self._store.log.warning(
                 "slot %d: %s has failed after %.2f s (%s); what depends on it waits. `jobqueue log %s` shows what it "
                 "printed, `jobqueue retry %s` runs it again.",
-                slot.place, slot.job, took_s, said["error"], slot.job, slot.job,
+                slot.place, slot.job, took_s, error, slot.job, slot.job,
             )  # fmt: skip
         slot.job = slot.label = slot.status = ""
         slot.current = slot.deadline = slot.left_s = None

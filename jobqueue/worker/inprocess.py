@@ -17,6 +17,7 @@ from jobqueue.layout import RunningToken
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.trouble import SweptError
+from jobqueue.words import plain
 from jobqueue.worker.aftermath import Lost
 from jobqueue.worker.inbox import Request
 from jobqueue.worker.membership import Membership
@@ -204,7 +205,7 @@ class InProcessWorker:
             attempt = self._runner.current
             request = self._asked.pop(attempt.token, None) if attempt else None
         if attempt is not None and request is not None:
-            self._store.log.warning("%s: %s.", attempt.name, request.why)
+            self._store.log.warning("%s: %s.", attempt.name, plain(request.why))
             attempt.show_status(request.why)
             attempt.ending = request.action
             attempt.mark_error()
@@ -247,7 +248,7 @@ class InProcessWorker:
 
     def ended(self, attempt: Attempt, record: dict[str, Any] | None) -> None:
         if record is not None:
-            outcome = "finished" if record["ok"] else f"failed ({record['error']})"
+            outcome = "finished" if record["ok"] else f"failed ({plain(record['error'])})"
             self._store.log.info("%s has %s.", attempt.name, outcome)
 
     def unblocked(self) -> None:

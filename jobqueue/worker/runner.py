@@ -159,7 +159,9 @@ class Runner:
         self._store.tokens.wake_rest()
         for token in self._store.tokens.running_of(self._worker):
             if token.slot == self._slot:
-                self._store.log.warning("%s is ours and does not run; giving it back.", token.name)
+                self._store.log.warning(
+                    "job%d, node %d, is ours and does not run; giving it back.", token.job, token.node
+                )
                 self._give_back(token)
         for won in self._store.tokens.won_of(self._worker):
             if won.slot in self._numbers:

@@ -14,6 +14,7 @@ from jobqueue.layout import Entry
 from jobqueue.registry import owed
 from jobqueue.store import Store
 from jobqueue.trouble import SweptError, is_trouble
+from jobqueue.words import number_of, plain
 from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.crew import Crew, WorkerSettings
 from jobqueue.worker.doubts import Doubts
@@ -72,7 +73,10 @@ class Supervisor:
         self._signals.catch()
         self._selector.register(self._signals.fd, selectors.EVENT_READ)
         self._store.log.info(
-            "Worker %s has come to %s with %d slots.", self.name, self._store.layout.dir, self._settings.slots
+            "Worker %s has come to %s with %s.",
+            self.name,
+            self._store.layout.dir,
+            number_of(self._settings.slots, "slot"),
         )
         try:
             self.crew.start()
@@ -81,8 +85,12 @@ class Supervisor:
         finally:
             self.crew.close()
             self._signals.restore()
-        done = self.crew.finished, self.crew.failed
-        self._store.log.info("Worker %s has gone: %d jobs finished, %d failed.", self.name, *done)
+        self._store.log.info(
+            "Worker %s has gone: %s finished, %s failed.",
+            self.name,
+            number_of(self.crew.finished, "job"),
+            number_of(self.crew.failed, "attempt"),
+        )
         return self.crew.exit_code
 
     def _step(self) -> None:
@@ -156,7 +164,7 @@ class Supervisor:
         for slot in self.crew.slots:
             if slot.number in meant:
                 self._store.log.warning(
-                    "slot %d: ending what it runs of job%d: %s.", slot.place, request.job, request.why
+                    "slot %d: ending what it runs of job%d: %s.", slot.place, request.job, plain(request.why)
                 )
                 self.crew.end(slot, Ending(request.action, request.why, request.job, request.node))
 

@@ -16,7 +16,7 @@ from jobqueue.errors import (
     UnsafeProcedureError,
 )
 from jobqueue.share import Share
-from tests.support import run_jobqueue, snapshot, start_runjobs
+from tests.support import run_jobqueue, snapshot, start_runjobs, wait_until
 
 # --- queue.cfg --------------------------------------------------------------------------------------------------------
 
@@ -70,6 +70,81 @@ def test_a_script_that_is_attached_already_does_not_look_at_the_version_again(qu
     done = run_jobqueue("-q", str(queue_dir), "list")
     assert done.returncode == 2
     assert "format version 2" in done.stderr
+
+
+_MISSPELLED = (
+    "{cfg}: environ under [command proc] is no parameter of command; is env meant? there are cmd, cwd, env, label, "
+    "outputs, and as for every job maxAttempts, maxErrors, priority, timeout"
+)
+
+
+def test_a_misspelled_parameter_of_a_built_in_procedure_is_refused_by_who_submits_and_by_workers(
+    queue_dir: Path,
+) -> None:
+    job = jobqueue.JobQueue(str(queue_dir)).createJobRoot("command", cmd="true").activate()
+    config = queue_dir / "queue.cfg"
+    config.write_text(config.read_text() + "\n[command proc]\ncwd = /tmp\nenviron = {'A': '1'}\n")
+    told = _MISSPELLED.replace("{cfg}", str(config))
+    before = snapshot(queue_dir)
+    submitted = run_jobqueue("-q", str(queue_dir), "submit", "--", "true")
+    assert (submitted.returncode, submitted.stderr) == (2, f"jobqueue: {told}\n")
+    with pytest.raises(ConfigError) as error:
+        jobqueue.JobQueue(str(queue_dir)).createJobRoot("command", cmd="true", env={})
+    assert str(error.value) == told
+    worker = start_runjobs(queue_dir, "--exit-when-empty")
+    _, said = worker.communicate()
+    assert (worker.returncode, said) == (2, f"runjobs: {told}\n")
+    assert snapshot(queue_dir) == before
+    assert job.isWaiting()
+    # What needs no procedure goes on.
+    assert run_jobqueue("-q", str(queue_dir), "list").returncode == 0
+
+
+def test_an_option_under_a_procedure_that_is_misspelled_is_told_like_a_parameter(queue_dir: Path) -> None:
+    config = queue_dir / "queue.cfg"
+    config.write_text(config.read_text() + "\n[command proc]\nmaxAttempt = 2\n")
+    with pytest.raises(ConfigError, match=r"maxAttempt under \[command proc\] .*; is maxAttempts meant\?"):
+        jobqueue.JobQueue(str(queue_dir)).createJobRoot("command", cmd="true")
+
+
+def test_a_job_whose_procedure_in_procs_has_a_misspelled_parameter_is_given_back_and_not_failed(
+    queue_dir: Path,
+) -> None:
+    job = jobqueue.JobQueue(str(queue_dir)).createJobRoot("code", text="result = 1").activate()
+    config = queue_dir / "queue.cfg"
+    good = config.read_text()
+    config.write_text(f"{good}\n[code proc]\nsize = 3\n")
+    with pytest.raises(ConfigError) as error:
+        jobqueue.JobQueue(str(queue_dir)).runNextAvailableJob()
+    assert str(error.value) == (
+        f"{config}: size under [code proc] is no parameter of code; there are label, text, and as for every job "
+        "maxAttempts, maxErrors, priority, timeout"
+    )
+    assert job.isWaiting()
+    log = queue_dir.parent / "log"
+    worker = start_runjobs(queue_dir, "--slots", "1", "--log", str(log))
+    wait_until(lambda: log.exists() and log.read_text().count(f"{error.value}; looking again in ") > 1, "two tries")
+    assert job.isWaiting()
+    worker.terminate()
+    worker.communicate()
+    config.write_text(good)
+    worker = start_runjobs(queue_dir, "--slots", "1", "--exit-when-empty")
+    worker.communicate()
+    assert (worker.returncode, job.result) == (0, 1)
+
+
+def test_a_procedure_that_takes_any_parameter_gets_any(queue_dir: Path) -> None:
+    (queue_dir / "procs" / "greedy.py").write_text(
+        "from jobqueue import JobProc\nclass greedy(JobProc):\n"
+        "    def __init__(self, **more):\n        super().__init__()\n        self.more = more\n"
+        "    def run(self):\n        return self.more\n"
+    )
+    config = queue_dir / "queue.cfg"
+    config.write_text(config.read_text() + "\n[greedy proc]\nsize = 3\n")
+    queue = jobqueue.JobQueue(str(queue_dir))
+    job = queue.createJobRoot("greedy").activate()
+    assert queue.runNextAvailableJob()
+    assert job.result == {"size": 3}
 
 
 # --- code in procs/ ---------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ _MISTAKES: list[tuple[str, Call, type[Exception], str]] = [
     ("attach to a missing directory", lambda w: jobqueue.JobQueue(f"{w.dir}/no"), QueueNotFoundError,
      "{dir}/no: there is no such directory; `jobqueue create DIR` makes a queue"),
     ("attach to a file", lambda w: jobqueue.JobQueue(f"{w.dir}/queue.cfg"), QueueNotFoundError,
-     "{dir}/queue.cfg: there is no such directory; `jobqueue create DIR` makes a queue"),
+     "{dir}/queue.cfg: this is a file, and a queue is a directory; `jobqueue create DIR` makes one"),
     ("attach to a foreign directory", lambda w: jobqueue.JobQueue(f"{w.dir}/procs"), QueueNotFoundError,
      "{dir}/procs: this is not a job queue, it has no queue.cfg; `jobqueue create DIR` makes one in an " + _EMPTY),
     ("attach to a number", lambda _: jobqueue.JobQueue(3), TypeError,  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ _PACKAGE = Path(jobqueue.__file__).parent
 
 # From the ground up; "." is the package itself. Modules of one line do not know of one another, or stand in its order.
 _LAYERS = """
-errors clock layout system
+errors clock layout system words
 share params frames graph
 mounts
 identity options
@@ -36,7 +36,7 @@ reader
 handle
 job
 queue
-burnin burnin.plan burnin.camp burnin.victims burnin.findings burnin.run
+burnin burnin.plan burnin.guard burnin.camp burnin.victims burnin.findings burnin.run
 framejobs waiting
 testing.anomalies testing.clock testing.server testing.host testing.process testing.calls testing.share testing.queues
 testing

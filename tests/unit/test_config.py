@@ -133,8 +133,11 @@ def test_a_missing_directory_is_no_queue(tmp_path: Path) -> None:
 def test_a_file_is_no_queue(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
-    with pytest.raises(QueueNotFoundError, match="there is no such directory"):
+    with pytest.raises(QueueNotFoundError) as caught:
         read_config(Share(), QueueLayout(str(path)))
+    assert str(caught.value) == f"{path}: this is a file, and a queue is a directory; `jobqueue create DIR` makes one"
+    with pytest.raises(QueueNotFoundError, match="there is no such directory"):
+        read_config(Share(), QueueLayout(f"{path}/below"))
 
 
 def test_a_directory_without_a_configuration_is_no_queue(tmp_path: Path) -> None:

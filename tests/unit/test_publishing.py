@@ -306,5 +306,6 @@ def test_notes_that_cannot_be_read_keep_no_result_back(shop: Shop, caplog: pytes
     with caplog.at_level(logging.INFO, "jobqueue"):
         shop.worker.run_all()
     assert (job.state, shop.final.read_text()) == (JobState.FINISHED, "whole")
-    assert ".attempt1/.outputs cannot be read ([Errno 5] on purpose); what it names is left." in caplog.text
+    assert ".attempt1/.outputs cannot be read ([Errno 5] on purpose: " in caplog.text
+    assert "/.attempt1/.outputs'); what it names is left." in caplog.text
     assert [name.rpartition(".")[2] for name in shop.leftovers()] == ["1"]

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from jobqueue.burnin import findings, victims
 from jobqueue.burnin import run as module
+from jobqueue.burnin.guard import Guard
 from jobqueue.burnin.victims import Struck
 from jobqueue.store import Store
 from tests.acceptance.cli.conftest import Cli
@@ -25,10 +27,13 @@ _SHORTEST = ("--minutes", "0.02", "--workers", "1", "--slots", "1", "--seed", "3
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "place"
     place.mkdir()
-    return place
+    yield place
+    for pid in processes_of(place):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_workers_are_really_killed_and_stopped_and_nothing_is_lost(
@@ -121,6 +126,9 @@ def test_a_sound_one_is_told_in_words_and_kept_if_wished(cli: Cli, place: Path) 
 def test_what_cannot_be_is_said_at_once(cli: Cli, place: Path) -> None:
     missing = f"{place}/missing"
     assert cli.refused("burnin", missing) == f"{missing}: there is no such directory; make it first"
+    file = place.parent / "file"
+    file.touch()
+    assert cli.refused("burnin", str(file)) == f"{file}: this is a file; name a directory"
     assert "there is no burn-in to join" in cli.refused("burnin", str(place), "--join")
     assert "give no other option" in cli.refused("burnin", str(place), "--join", "--seed", "1")
     assert "a number of minutes above 0" in cli.refused("burnin", str(place), "--minutes", "0")
@@ -145,4 +153,101 @@ def test_one_that_is_broken_off_leaves_nothing(cli: Cli, place: Path, monkeypatc
     assert cli("burnin", str(place), *_SHORT).code == 130
     assert len(started) == 2
     assert not any(is_running(pid) for pid in started)
+    assert list(place.iterdir()) == []
+
+
+# --- what ends it -----------------------------------------------------------------------------------------------------
+
+
+def processes_of(place: Path) -> dict[int, str]:
+    """The processes of a burn-in's workers, slots and guards included, with the letter of each one's state."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"\0{place}/burnin/queue\0" in (entry / "cmdline").read_text():
+                found[int(entry.name)] = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            # It ended while it was looked at.
+            continue
+    return found
+
+
+def begun(place: Path) -> subprocess.Popen[str]:
+    """A burn-in in a process of its own, once it has stopped a worker; it would last for minutes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobqueue", "burnin", str(place), "--workers", "2", "--slots", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until(lambda: "T" in processes_of(place).values(), "a worker that is stopped")
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_one_that_is_told_to_end_leaves_nothing_and_no_worker_that_it_has_stopped(place: Path, number: int) -> None:
+    process = begun(place)
+    process.send_signal(number)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 128 + number
+    assert processes_of(place) == {}
+    assert list(place.iterdir()) == []
+
+
+def test_the_workers_of_one_that_is_killed_end_too_and_the_next_one_says_how_to_find_them(
+    cli: Cli, place: Path
+) -> None:
+    process = begun(place)
+    process.kill()
+    process.communicate(timeout=60)
+    wait_until(lambda: not processes_of(place), "the end of all workers")
+    assert f"`pgrep -af 'jobqueue.cli.runjobs {place}/burnin/queue'` on each of its hosts shows them" in cli.refused(
+        "burnin", str(place)
+    )
+
+
+def test_a_guard_that_was_killed_is_replaced_and_knows_all_that_the_one_before_knew() -> None:
+    sleepers = ("11111", "22222")
+    started = [subprocess.Popen(["sleep", seconds]) for seconds in sleepers]
+    guard = Guard()
+    guard.add(sleepers[0])
+    guard._process.kill()
+    guard._process.wait()
+    guard.add(sleepers[1])
+    assert [sleeper.poll() for sleeper in started] == [None, None]
+    guard.close()
+    assert [sleeper.wait(60) for sleeper in started] == [-signal.SIGKILL] * 2
+
+
+def test_a_signal_that_was_ignored_stays_ignored(cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang_up(_leader: object) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.getsignal(signal.SIGTERM)
+    try:
+        monkeypatch.setattr(module._Leader, "_submit", hang_up)
+        assert cli("burnin", str(place), *_SHORT).code == 143
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is before[1]
+    finally:
+        signal.signal(signal.SIGHUP, before[0])
+    assert list(place.iterdir()) == []
+
+
+def test_a_terminal_that_is_closed_takes_no_last_picture_and_the_exit_code_stays(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def bar_of_a_closed_terminal() -> Iterator[object]:
+        try:
+            yield lambda _look: None
+        finally:
+            raise OSError(5, "Input/output error")
+
+    def hang_up(_leader: object) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    monkeypatch.setattr(module._Leader, "_submit", hang_up)
+    monkeypatch.setattr("jobqueue.cli.burnin._bar", bar_of_a_closed_terminal)
+    answer = cli("burnin", str(place), *_SHORT)
+    assert (answer.code, answer.err) == (129, "")
     assert list(place.iterdir()) == []

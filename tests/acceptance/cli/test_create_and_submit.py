@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,8 +226,31 @@ def test_a_share_that_takes_nothing_leaves_nothing(cli: Cli, queue_dir: Path, mo
     monkeypatch.setattr(Share, "write_new", full)
     answer = cli("submit", "--", "true")
     assert (answer.code, answer.out) == (1, "")
-    assert answer.err == f"jobqueue: {queue_dir}/job1/.hierarchy: No space left on device\n"
+    assert (
+        answer.err
+        == f"jobqueue: {queue_dir}/job1/.hierarchy: No space left on device; make room there, then try again\n"
+    )
     assert snapshot(queue_dir) == before
+
+
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_a_full_disk_is_told_with_the_file_that_it_has_no_room_for(
+    cli: Cli, queue_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    before = snapshot(queue_dir)
+    monkeypatch.setattr(os, call, full)
+    submit, create = cli("submit", "--", "true"), cli("create", str(tmp_path / "new"))
+    monkeypatch.undo()
+    next_step = "No space left on device; make room there, then try again\n"
+    assert (submit.code, create.code) == (1, 1)
+    assert submit.err == f"jobqueue: {queue_dir}/job1/.hierarchy: {next_step}"
+    assert create.err.startswith(f"jobqueue: {tmp_path}/new/.new-queue.cfg-")
+    assert create.err.endswith(next_step)
+    assert snapshot(queue_dir) == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_submit_as_a_process(queue_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -92,6 +93,69 @@ def test_what_is_refused_fails_and_is_never_written(cli: Cli, queue_dir: Path, m
     assert snapshot(queue_dir) == before
 
 
+def refuse_to_make(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Lets no directory be made."""
+
+    def make(_share: Share, path: str, *_: object) -> None:
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(Share, "make_dir", make)
+    monkeypatch.setattr(Share, "try_make_dir", make)
+
+
+@pytest.mark.parametrize("peer", [(), ("--peer",)])
+def test_a_read_only_mount_is_refused_before_anything_is_made(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: tuple[str, ...]
+) -> None:
+    lie_on(monkeypatch, "ext4", "ro")
+    refuse_to_make(monkeypatch, errno.EROFS)
+    answer = cli("doctor", str(tmp_path), "--json", *peer)
+    assert (answer.code, answer.err) == (1, "")
+    told = answer.json
+    assert (told["verdict"], told["measured"], told["settings"]) == ("refused", None, None)
+    assert told["remarks"] == [{"level": "refused", "about": "mount", "says": "it is mounted read-only"}]
+    assert cli("doctor", str(tmp_path), *peer).out.endswith("verdict: refused: this is no place for a queue\n")
+
+
+@pytest.mark.parametrize("peer", [(), ("--peer",)])
+def test_a_server_that_takes_nothing_is_refused_though_the_mount_can_be_written(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: tuple[str, ...]
+) -> None:
+    lie_on(monkeypatch, "nfs4")
+    refuse_to_make(monkeypatch, errno.EROFS)
+    answer = cli("doctor", str(tmp_path), "--json", *peer)
+    assert (answer.code, answer.err) == (1, "")
+    (_, remark) = answer.json["remarks"]
+    assert remark["says"].startswith(f"it is read-only: {tmp_path}/.doctor-")
+    assert answer.json["verdict"] == "refused"
+
+
+def test_a_refused_mount_is_told_by_peers_though_the_share_is_in_trouble(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lie_on(monkeypatch, "nfs4", "soft")
+    refuse_to_make(monkeypatch, errno.EIO)
+    answer = cli("doctor", str(tmp_path), "--json", "--peer")
+    assert (answer.code, answer.err, answer.json["verdict"]) == (1, "", "refused")
+
+
+@pytest.mark.parametrize("peer", [(), ("--peer",)])
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.EACCES, "Permission denied; give this user leave to write there, then try again"),
+        (errno.ENOSPC, "No space left on device; make room there, then try again"),
+    ],
+)
+def test_what_cannot_be_examined_has_no_verdict_and_another_exit_code(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, told: str, peer: tuple[str, ...]
+) -> None:
+    lie_on(monkeypatch, "ext4")
+    refuse_to_make(monkeypatch, number)
+    said = cli.refused("doctor", str(tmp_path), "--json", *peer)
+    assert re.fullmatch(rf"{tmp_path}/\.doctor-\w+: {told}\. {tmp_path} was not examined, so there is no verdict", said)
+
+
 def test_settings_are_written_into_a_queue(cli: Cli, queue_dir: Path) -> None:
     notes = queue_dir / "workers"
     (notes / "render-desk-0123456789.alive").touch()
@@ -118,6 +182,8 @@ def test_without_write_a_queue_is_left_as_it_is(cli: Cli, queue_dir: Path) -> No
 def test_what_cannot_be_measured_is_refused_at_once(cli: Cli, tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     assert cli.refused("doctor", missing) == f"{missing}: there is no such directory; make it first"
+    (tmp_path / "file").touch()
+    assert cli.refused("doctor", f"{tmp_path}/file") == f"{tmp_path}/file: this is a file; name a directory"
     assert "this is not a job queue" in cli.refused("doctor", str(tmp_path), "--write")
     assert "has to be a number of seconds above 0" in cli.refused("doctor", str(tmp_path), "--peer", "--wait", "0")
 

@@ -195,6 +195,18 @@ def test_follow_in_json_answers_at_the_end(cli: Cli, writer: Writer, at_each_pau
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("how", [(), ("--json",), ("--stdout",)])
+def test_a_directory_in_the_place_of_a_stream_is_named(
+    cli: Cli, queue_dir: Path, run_shell: Callable[[str], str], how: tuple[str, ...]
+) -> None:
+    name = run_shell("echo err >&2")
+    path = queue_dir / name / ".attempt1" / "stdout"
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    told = cli.refused("log", name, *how, code=1)
+    assert told == f"{path}: Is a directory; it is in the place of a file; move it away, then try again"
+
+
 def test_log_as_a_process(run_shell: Callable[[str], str]) -> None:
     answer = run_jobqueue("log", run_shell("echo out; echo err >&2"))
     assert (answer.returncode, answer.stderr) == (0, "")

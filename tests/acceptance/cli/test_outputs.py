@@ -56,6 +56,18 @@ def test_sub_jobs_that_would_publish_one_file_are_refused(cli: Cli, frames: Path
     assert told == f"several sub-jobs would publish {frames}/f.exr; put {{frame}} or {{start}} into it"
 
 
+def test_doubled_braces_are_braces_where_there_is_no_output_as_in_a_frame_range(
+    cli: Cli, queue: JobQueue, run_all: Callable[[], int]
+) -> None:
+    cli.good("submit", "--", "echo '{{output}} {output0} {{x}}'")
+    cli.good("submit", "--", "echo", "{{output2}}")
+    cli.good("submit", "--frames", "1", "--", "echo", "{{output}}")
+    run_all()
+    one, two, three = queue.listJobs()
+    printed = [(Path(job.location) / ".attempt1" / "stdout").read_text() for job in (one, two, *three.listSubJobs())]
+    assert printed == ["{output} {output0} {{x}}\n", "{output2}\n", "{output}\n"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -63,6 +75,15 @@ def test_sub_jobs_that_would_publish_one_file_are_refused(cli: Cli, frames: Path
         (("--output", "f", "--output", "./f", "--", "render"), "which is in the list already"),
         (("--frames", "1", "--output", "{x}", "--", "render"), "{x} is none of"),
         (("--frames", "1", "--", "render {output}"), "{output} is none of"),
+        (("--", "render {output}"), "the command has {output}, and there is no output; name the file with --output"),
+        (("--", "render", "a{output2}b"), "double the braces if they are meant themselves: {{output2}}"),
+        (("--output", "", "--", "render"), "--output names no file; give the path of the file that the command makes"),
+        (("--output", ".", "--", "render"), "--output . names the directory "),
+        (("--output", "..", "--frames", "1-2", "--", "render {frame}"), "--output .. names the directory "),
+        (("--output", "/tmp", "--", "render"), "--output /tmp names the directory /tmp; name each file that"),
+        (("--output", "missing/", "--", "render"), "--output missing/ names the directory "),
+        (("--output", "../queue/f", "--", "render"), "/queue/f lies in the queue, where only the queue writes"),
+        (("--output", "../queue/{frame}", "--frames", "1", "--", "render"), "{frame} lies in the queue, where only"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_submitted(

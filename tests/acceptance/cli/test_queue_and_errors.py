@@ -170,7 +170,11 @@ def test_a_share_that_cannot_be_read_went_wrong(cli: Cli, queue_dir: Path, monke
 
 def test_errors_of_the_system_are_told_with_what_they_have() -> None:
     assert _common.describe(OSError("no number")) == "no number"
-    assert _common.describe(OSError(28, "No space left on device")) == "No space left on device"
+    assert _common.describe(OSError(5, "Input/output error")) == "Input/output error"
+    assert _common.describe(OSError(5, "Input/output error", "file")) == "file: Input/output error"
+    assert _common.describe(OSError(28, "No space left on device", "file")) == (
+        "file: No space left on device; make room there, then try again"
+    )
 
 
 def test_what_others_made_impossible_went_wrong_and_the_rest_is_refused() -> None:

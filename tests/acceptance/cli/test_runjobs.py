@@ -228,7 +228,7 @@ def test_the_view_is_drawn_without_any_thread(
     before, stream = set(threading.enumerate()), sys.stderr
     answer = call("--name", "farm")
     assert (answer.code, answer.out) == (0, "")
-    assert "1 of 2 slots busy, 3 finished, 1 failed" in answer.err
+    assert "1 of 2 slots busy, 3 finished, 1 attempt failed" in answer.err
     assert "ending: finishing what runs" in answer.err
     assert "job1/job2 (attempt 2)" in answer.err
     assert "frame 7  tile 3 of 9" in answer.err
@@ -327,7 +327,7 @@ def test_a_real_terminal_shows_the_slots_and_is_left_clean(cli: Cli, queue_dir: 
         worker.communicate()
     os.close(ours)
     assert worker.returncode == 0
-    assert b"1 of 1 slots busy" in shown
+    assert b"1 of 1 slot busy" in shown
     assert b"long one" in shown
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1
     assert queue.findJob("job1").isFinished()

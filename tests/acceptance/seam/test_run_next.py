@@ -38,6 +38,15 @@ def test_it_says_true_also_when_the_job_has_failed(queue: jobqueue.JobQueue, sub
     assert job.hasError()
 
 
+def test_what_an_error_says_begins_no_line_of_the_log(
+    queue: jobqueue.JobQueue, submit_code: Submit, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    submit_code("raise ValueError('\\x1b[2J\\nforged')")
+    queue.runNextAvailableJob()
+    assert caplog.messages[-1] == "job1 has failed (ValueError: ?[2J?forged)."
+
+
 def test_it_says_false_when_no_job_is_ready(queue: jobqueue.JobQueue) -> None:
     assert queue.runNextAvailableJob() is False
     root = queue.createJobRoot("noop")
@@ -69,7 +78,7 @@ def test_the_standard_streams_are_afterwards_what_they_were(
 
 
 def test_a_keyboard_interrupt_ends_the_call_and_gives_the_job_back(
-    queue: jobqueue.JobQueue, submit_code: Submit, tmp_path: Path
+    queue: jobqueue.JobQueue, submit_code: Submit, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     flag = tmp_path / "flag"
     job = submit_code(
@@ -77,6 +86,7 @@ def test_a_keyboard_interrupt_ends_the_call_and_gives_the_job_back(
     )
     with pytest.raises(KeyboardInterrupt):
         queue.runNextAvailableJob()
+    assert caplog.messages == ["job1, node 0, is ours and does not run; giving it back."]
     assert job.isWaiting()
     assert queue.runNextAvailableJob()
     assert job.isFinished()

@@ -438,3 +438,35 @@ def test_a_job_that_is_made_to_fail_has_failed_however_many_errors_it_may_have(
     job.setError()
     until(job.isFinished, "it has failed")
     assert job.attempt == 1
+
+
+# --- what the log says ------------------------------------------------------------------------------------------------
+
+# Sets the terminal's title, and begins what looks like another line of the log.
+STEERING = "\x1b]0;owned\x07\n2026-01-01 ERROR forged"
+
+
+def test_what_a_label_and_an_error_hold_steers_no_terminal_and_begins_no_line_of_the_log(
+    q: Queue, start: START
+) -> None:
+    text = f"raise ValueError({STEERING!r})"
+    q.queue.createJobRoot("code", text=text, label=STEERING).activate()
+    again = q.queue.createJobRoot("code", text=text)
+    again.options.maxErrors = 2
+    again.activate()
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    cleaned = STEERING.replace("\x1b", "?").replace("\x07", "?").replace("\n", "?")
+    assert worker.says(f"running job1 ({cleaned})")
+    assert worker.says(f"(ValueError: {cleaned}); what depends on it waits.", 2)
+    assert worker.says(f"(ValueError: {cleaned}); it is ready again.")
+    assert "\x1b" not in worker.log_text()
+    assert not [line for line in lines(worker.log) if line.startswith("2026-01-01 ERROR forged")]
+
+
+def test_the_last_line_counts_jobs_that_have_finished_and_attempts_that_have_not(q: Queue, start: START) -> None:
+    q.submit("raise ValueError", EXIT, "result = 1", options={"maxErrors": 3, "maxAttempts": 2})
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    assert worker.says(" with 1 slot.")
+    assert lines(worker.log)[-1].endswith(" has gone: 1 job finished, 5 attempts failed.")
