@@ -78,8 +78,21 @@ class Stamp(NamedTuple):
 NOT_PLAIN = Stamp(-1, -1)
 
 
+class NotPlainError(IsADirectoryError):
+    """Something that is no plain file has the name of one: a directory, a symbolic link, a FIFO, a socket."""
+
+
 class UnsyncedError(OSError):
     """What was written to a file may be lost. Source: fsync(2); a second fsync can succeed all the same."""
+
+
+# What open answers of them. Source: open(2): a directory; with O_NOFOLLOW a link; a FIFO that nobody reads, or a
+# socket.
+_NOT_PLAIN = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
+
+
+def _not_plain(path: str) -> NotPlainError:
+    return NotPlainError(errno.EISDIR, "it is no plain file", path)
 
 
 class Appender:
@@ -89,12 +102,26 @@ class Appender:
 
     Args:
         path: where it is; made if it is missing.
+
+    Raises:
+        NotPlainError: something else has its name. To open a FIFO could take for ever, and what is written to a link
+            would lie elsewhere.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        self.offset = os.fstat(self._fd).st_size
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            self._fd = os.open(path, flags, 0o666)
+        except OSError as error:
+            if error.errno in _NOT_PLAIN:
+                raise _not_plain(path) from error
+            raise
+        seen = os.fstat(self._fd)
+        if not stat.S_ISREG(seen.st_mode):
+            os.close(self._fd)
+            raise _not_plain(path)
+        self.offset = seen.st_size
 
     def append(self, data: bytes) -> int:
         """Appends ``data`` with one write and returns the offset where it begins.
@@ -295,13 +322,24 @@ class Share:
             os.close(fd)
 
     def size(self, path: str) -> int:
-        """The size of a file in bytes, 0 if it is missing."""
+        """The size of a file in bytes, 0 if it is missing.
+
+        Raises:
+            NotPlainError: something else has its name.
+        """
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = self._open_plain(path, sync=False)
         except FileNotFoundError:
             return 0
+        except OSError as error:
+            if error.errno in _NOT_PLAIN:
+                raise _not_plain(path) from error
+            raise
         try:
-            return os.fstat(fd).st_size
+            seen = os.fstat(fd)
+            if not stat.S_ISREG(seen.st_mode):
+                raise _not_plain(path)
+            return seen.st_size
         finally:
             os.close(fd)
 
@@ -530,6 +568,15 @@ class Share:
                 path = gone
         self.try_unlink(path)
 
+    def try_set_aside(self, path: str) -> str | None:
+        """Renames a file or directory, for people to find beside its old name; where to, if the answer was success.
+
+        Raises:
+            OSError: one that says that it was not done.
+        """
+        aside = f"{path}.job-{self.chance.getrandbits(32):08x}"
+        return aside if self.swap(path, aside) is None else None
+
     def lock(self, path: str) -> Lock:
         return Lock(path)
 
@@ -631,6 +678,14 @@ class Share:
     def link_for_people(self, target: str, path: str) -> None:
         """A symbolic link to browse by; nothing reads it."""
         os.symlink(target, path)
+
+    def try_make_writable(self, directory: str) -> bool:
+        """Gives this user all rights to a directory of ours; ``False`` if they were there."""
+        mode = stat.S_IMODE(os.stat(directory).st_mode)
+        if mode & stat.S_IRWXU == stat.S_IRWXU:
+            return False
+        os.chmod(directory, mode | stat.S_IRWXU)
+        return True
 
     def enter(self, directory: str) -> None:
         """Makes ``directory`` this process's working directory."""

@@ -20,6 +20,8 @@ TROUBLE = frozenset(
         errno.ENFILE, errno.EINTR,
     }
 )  # fmt: skip
+# What only a process answers that a job has spoiled: the share is not to blame, and the next job would suffer.
+SPOILED = frozenset({errno.EMFILE, errno.EFBIG, errno.EBADF})
 # What a server may answer for a while, and what is answered for good where somebody has no rights.
 _REFUSALS = frozenset({errno.EACCES, errno.EPERM})
 _FIRST_WAIT_S = 0.5

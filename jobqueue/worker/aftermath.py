@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from jobqueue.control import remove_rest
@@ -13,6 +12,7 @@ from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, Record, RunningToken
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
+from jobqueue.trouble import is_trouble
 from jobqueue.worker.broken import node_or_set_aside
 from jobqueue.worker.settling import settle_from_record
 
@@ -98,9 +98,7 @@ class Aftermath:
         node = node_or_set_aside(self._store, token.job, token.node)
         name = job_name(token.job, node.place) if node else f"job {token.node} of job{token.job}"
         if node is not None and spool is not None:
-            # Without its directory the attempt has not begun, and what lies in the spool is an earlier one's.
-            with suppress(FileNotFoundError):
-                spool.copy(self._store.share, self._attempt(token, node), after_crash=True)
+            self._save_streams(self._attempt(token, node), spool, name)
         if ending.action == "delete" and self._store.tokens.bin_running(token, owner):
             remove_rest(self._store, token.job)
             return
@@ -121,6 +119,22 @@ class Aftermath:
             self._store.log.info("%s: %s. It is ready again, nothing is held against it.", name, ending.why)
         if self._store.tokens.give_back(token, owner, charge=charge) is None:
             self._store.tokens.bin_running(token, owner)
+
+    def _save_streams(self, attempt: AttemptLayout, spool: Spool, name: str) -> None:
+        """Saves what a job has printed; only trouble of the share is a reason to keep its token back for it."""
+        try:
+            moved = spool.save(self._store.share, attempt, after_crash=True)
+        except (FileNotFoundError, NotADirectoryError):
+            # Without its directory the attempt has not begun, and what lies in the spool is an earlier one's.
+            return
+        except OSError as error:
+            # A share that refuses everything refuses what follows, too; then this is done again.
+            if is_trouble(error) and not isinstance(error, PermissionError):
+                raise
+            self._store.log.warning("%s: what it printed cannot be saved (%s); going on without.", name, error)
+            return
+        for aside in moved:
+            self._store.log.warning("%s has left something where what it printed belongs; it is %s now.", name, aside)
 
     def _fail(self, owner: str, token: RunningToken, ending: Ending, name: str) -> None:
         record = Record(self._worker, self._journal_slot, self._record(token, ending, ok=False))

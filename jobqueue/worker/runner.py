@@ -18,7 +18,7 @@ from jobqueue.layout import JobLayout, RunningToken
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
-from jobqueue.trouble import SweptError, insist
+from jobqueue.trouble import SPOILED, SweptError, insist
 from jobqueue.worker.broken import set_aside
 from jobqueue.worker.chooser import Candidate, Chooser
 from jobqueue.worker.doubts import tell_doubts
@@ -28,6 +28,8 @@ from jobqueue.worker.tidying import ProcessState
 
 # Once a claim was answered with a loss, how often a busy slot looks whether it was none.
 _RECONCILE_S = 5.0
+# So often, within half a minute, the attempt's directory has to refuse what was printed until that is given up.
+_REFUSALS = 7
 
 
 class Step(Enum):
@@ -210,7 +212,7 @@ class Runner:
         store, token = self._store, attempt.token
         what = f"the result of {attempt.name}"
         try:
-            insist(store, what, attempt.save)
+            self._save(attempt)
             slot, offset = insist(store, what, lambda: self._record(record))
             if record.get("again"):
                 insist(store, what, lambda: self._try_again(token))
@@ -239,6 +241,19 @@ class Runner:
             self.chooser.forget(token.job)
         if settled.unblocked:
             self._host.unblocked()
+
+    def _save(self, attempt: Attempt) -> None:
+        """Saves what was printed, which is for people: it may wait for the share, and keeps no result back for good."""
+        try:
+            insist(self._store, f"the result of {attempt.name}", attempt.save, refusals=_REFUSALS)
+        except (FileNotFoundError, NotADirectoryError):
+            raise
+        except OSError as error:
+            if error.errno in SPOILED:
+                raise
+            self._store.log.warning(
+                "%s: what it printed cannot be saved (%s); going on to its result.", attempt.name, error
+            )
 
     def _try_again(self, token: RunningToken) -> None:
         """After an error that a job is forgiven."""
