@@ -222,8 +222,13 @@ def _is_fenced(store: Store, folder: str) -> bool:
         return True
 
 
-def remove_rest(store: Store, number: int) -> bool:
+def remove_rest(store: Store, number: int, *, until: float | None = None) -> bool:
     """Removes the directory of a deleted job, unless something of it still runs; whether nothing is left.
+
+    Args:
+        store: the queue.
+        number: of the top-level job.
+        until: by `Clock.monotonic`; then it stops, and goes on where it is called again.
 
     CRASH: what is left is reached by nobody; the entry in trash/ says that it is to go.
     """
@@ -236,9 +241,11 @@ def remove_rest(store: Store, number: int) -> bool:
         store.share.try_unlink(job.dir)
     for name in names or ():
         if name != ".waits":
-            _remove(store, f"{job.dir}/{name}")
+            _remove(store, f"{job.dir}/{name}", until=until)
+            if until is not None and store.share.clock.monotonic() >= until:
+                return False
     # Last, since a settler that is late takes a missing latch for an empty one.
-    _remove(store, job.waits)
+    _remove(store, job.waits, until=until)
     gone = store.share.remove_dir(job.dir) is not Removal.NOT_EMPTY
     if gone:
         for name in store.share.names(store.layout.trash):
@@ -248,8 +255,8 @@ def remove_rest(store: Store, number: int) -> bool:
     return gone
 
 
-def _remove(store: Store, path: str) -> None:
+def _remove(store: Store, path: str, *, until: float | None = None) -> None:
     try:
-        store.share.remove_tree(path)
+        store.share.remove_tree(path, until=until)
     except NotADirectoryError:
         store.share.try_unlink(path)

@@ -650,8 +650,12 @@ class Share:
             return Removal.NOT_EMPTY
         return Removal.REMOVED
 
-    def remove_tree(self, path: str) -> bool:
+    def remove_tree(self, path: str, *, until: float | None = None) -> bool:
         """Removes a directory and all below it, as far as it goes; whether nothing is left.
+
+        Args:
+            path: of the directory.
+            until: by `Clock.monotonic`; then it stops, and goes on where it is called again.
 
         NFS: a file that somebody holds open stays as ``.nfs...`` and keeps its directory.
         """
@@ -661,6 +665,8 @@ class Share:
             directory, emptied = pending.pop()
             if emptied:
                 whole = self.remove_dir(directory) is not Removal.NOT_EMPTY and whole
+                if pending and self._is_over(until):
+                    return False
                 continue
             pending.append((directory, True))
             try:
@@ -671,9 +677,15 @@ class Share:
             for name, is_dir in found:
                 if is_dir:
                     pending.append((name, False))
-                else:
-                    self.try_unlink(name)
+                    continue
+                self.try_unlink(name)
+                # Not before, so that each call comes further, however long the listing has taken.
+                if self._is_over(until):
+                    return False
         return whole
+
+    def _is_over(self, until: float | None) -> bool:
+        return until is not None and self.clock.monotonic() >= until
 
     def link_for_people(self, target: str, path: str) -> None:
         """A symbolic link to browse by; nothing reads it."""

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from jobqueue.control import remove_rest
 from jobqueue.hierarchy import Node
 from jobqueue.journal import Journal, events
-from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, Record, RunningToken, job_name
+from jobqueue.layout import JOURNAL, SUPERVISOR_SLOT, AttemptLayout, Record, RunningToken, job_name
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
-from jobqueue.trouble import is_trouble
+from jobqueue.trouble import Troubles, is_trouble
 from jobqueue.worker.broken import node_or_set_aside
+from jobqueue.worker.inbox import REMOVAL_S
 from jobqueue.worker.settling import settle_from_record
 
 
@@ -56,6 +57,11 @@ class Aftermath:
         self._new_slot = new_slot
         self._journal_slot = SUPERVISOR_SLOT
 
+    @property
+    def worker(self) -> str:
+        """The name of the worker that clears up."""
+        return self._worker
+
     def clear(self, slots: Collection[int], ending: Ending, spool: Spool | None) -> None:
         """Does for a reaped slot what it can no longer do; may be repeated.
 
@@ -65,16 +71,23 @@ class Aftermath:
             spool: what its last attempt printed; ``None``: nothing, or it was copied before.
 
         Raises:
-            OSError: the share is in trouble; nothing is lost, call again.
+            OSError: the share is in trouble; what could be done was done, nothing is lost, call again.
+            JobQueueError: the same.
         """
-        self._store.tokens.wake_rest()
-        for token in self._store.tokens.running_of(self._worker):
+        store, worker = self._store, self._worker
+        troubles = Troubles()
+        with troubles.kept():
+            store.tokens.wake_rest()
+        for token in store.tokens.running_of(worker):
             if token.slot in slots:
-                self.end(self._worker, token, ending.for_token(token), spool)
+                with troubles.kept():
+                    self.end(worker, token, ending.for_token(token), spool)
         # Order matters: the process is gone, so nothing moves from running/ to won/ behind our back any more.
-        for won in self._store.tokens.won_of(self._worker):
+        for won in store.tokens.won_of(worker):
             if won.slot in slots:
-                settle_from_record(self._store, self._worker, won)
+                with troubles.kept():
+                    settle_from_record(store, worker, won)
+        troubles.raise_first()
 
     def end(self, owner: str, token: RunningToken, ending: Ending, spool: Spool | None = None) -> None:
         """Does with a token in running/ what the end of its process means for it; may be repeated.
@@ -100,7 +113,8 @@ class Aftermath:
         if node is not None and spool is not None:
             self._save_streams(self._attempt(token, node), spool, name)
         if ending.action == "delete" and self._store.tokens.bin_running(token, owner):
-            remove_rest(self._store, token.job)
+            # What is left is removed after the next beats, since whoever asked has left word in the inbox.
+            remove_rest(self._store, token.job, until=self._store.share.clock.monotonic() + REMOVAL_S)
             return
         if ending.action == "cancel":
             self._store.tokens.cancel_running(token, owner)
@@ -169,7 +183,7 @@ class Aftermath:
         job = self._store.layout.job(token.job)
         charged, alive = set(), set()
         for name in self._store.share.names_or_none(job.journals) or ():
-            for _, event in events(self._store.share, f"{job.journals}/{name}"):
+            for event in self._events(f"{job.journals}/{name}") if name.endswith(JOURNAL) else ():
                 if event.get("node") == token.node:
                     kind = event.get("event")
                     if kind == "died" or event.get("ok") is False:
@@ -179,6 +193,13 @@ class Aftermath:
         # A retry has forgiven what came before the latest ones.
         latest = sorted(attempt for attempt in charged if isinstance(attempt, int))[-token.charged :]
         return sum(attempt in alive for attempt in latest) if token.charged else 0
+
+    def _events(self, path: str) -> list[dict[str, Any]]:
+        """What a journal says; nothing where something else has its name."""
+        try:
+            return [event for _, event in events(self._store.share, path)]
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return []
 
     def _attempt(self, token: RunningToken, node: Node) -> AttemptLayout:
         return self._store.layout.job(token.job).attempt(node.place, token.attempt)

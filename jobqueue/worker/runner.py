@@ -18,7 +18,7 @@ from jobqueue.layout import JobLayout, RunningToken
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
-from jobqueue.trouble import SPOILED, SweptError, insist
+from jobqueue.trouble import SPOILED, SweptError, Troubles, insist
 from jobqueue.worker.broken import set_aside
 from jobqueue.worker.chooser import Candidate, Chooser
 from jobqueue.worker.doubts import tell_doubts
@@ -146,14 +146,19 @@ class Runner:
         # Until this has come to its end, every step begins with it.
         was_in_doubt = self._in_doubt
         self._in_doubt, self._reconciled_at = True, float("-inf")
-        self._store.tokens.wake_rest()
+        troubles = Troubles()
+        with troubles.kept():
+            self._store.tokens.wake_rest()
         for token in self._store.tokens.running_of(self._worker):
             if token.slot == self._slot:
                 self._store.log.warning("%s is ours and does not run; giving it back.", token.name)
-                self._give_back(token)
+                with troubles.kept():
+                    self._give_back(token)
         for won in self._store.tokens.won_of(self._worker):
             if won.slot in self._numbers:
-                settle_from_record(self._store, self._worker, won)
+                with troubles.kept():
+                    settle_from_record(self._store, self._worker, won)
+        troubles.raise_first()
         self._in_doubt, self._reconciled_at = was_in_doubt, self._store.share.clock.monotonic()
 
     def leave(self) -> None:
