@@ -7,7 +7,7 @@ import os
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO, TypeVar
 
 from jobqueue import params
@@ -18,7 +18,7 @@ from jobqueue.outputs import Outputs
 from jobqueue.procedures import describe
 from jobqueue.share import UnsyncedError
 from jobqueue.store import Store
-from jobqueue.streams import Spool
+from jobqueue.streams import Spool, save_in_the_way
 from jobqueue.trouble import insist, is_trouble
 
 T = TypeVar("T")
@@ -241,14 +241,28 @@ class Attempt:
             # RACE: the thread that shows this attempt may come late; the spool will be the next attempt's by then.
             self._is_over = True
         try:
-            self._spool.copy(self._store.share, self.files)
-        except FileNotFoundError:
-            # A job may have tidied its own directory away. One that was deleted has no directory to make it in.
+            self._write()
+        except (FileNotFoundError, NotADirectoryError):
+            # A job may have tidied its own directory away, or made a file of it. One that was deleted has no directory
+            # to make it in.
             share, place = self._store.share, self._node.place
+            if not share.is_dir(self.files.dir):
+                share.try_set_aside(self.files.dir)
             share.make_dirs_below(self._job.dir, f"{place}/{base_name(self.files.dir)}".lstrip("/"))
-            self._spool.copy(share, self.files)
+            self._write()
+
+    def _write(self) -> None:
+        share, files = self._store.share, self.files
+        moved = self._spool.save(share, files)
         if self._trace:
-            self._store.share.write_whole(self.files.traceback, self._trace.encode("utf-8", "backslashreplace"))
+            trace = self._trace.encode("utf-8", "backslashreplace")
+            moved += save_in_the_way(
+                share, files.dir, files.traceback, lambda: share.write_whole(files.traceback, trace)
+            )
+        for aside in moved:
+            self._store.log.warning(
+                "%s has left something where what it printed belongs; it is %s now.", self.name, aside
+            )
 
     def show(self) -> None:
         """Copies what was printed so far, and how far the job is; called by another thread while the job runs.
@@ -260,11 +274,14 @@ class Attempt:
         with self._lock:
             if self._is_over:
                 return
-            self._spool.copy(share, self.files)
+            # Something else of that name is let be as long as the job may use it.
+            with suppress(IsADirectoryError):
+                self._spool.copy(share, self.files)
             now, seen = share.clock.monotonic(), (self.progress, self.status)
             if seen != self._shown and now - self._shown_at >= _STATUS_PERIOD_S:
                 stored = json.dumps({"progress": seen[0], "status": seen[1]}).encode("ascii")
-                share.write_whole(self.files.status, stored, sync=False)
+                with suppress(IsADirectoryError):
+                    share.write_whole(self.files.status, stored, sync=False)
                 self._shown, self._shown_at = seen, now
 
     @contextmanager

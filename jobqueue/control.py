@@ -227,27 +227,34 @@ def _is_fenced(store: Store, folder: str) -> bool:
         return True
 
 
-def remove_rest(store: Store, number: int) -> bool:
+def remove_rest(store: Store, number: int, *, until: float | None = None) -> bool:
     """Removes the directory of a deleted job, unless something of it still runs; whether nothing is left.
+
+    Args:
+        store: the queue.
+        number: of the top-level job.
+        until: by `Clock.monotonic`; then it stops, and goes on where it is called again.
 
     CRASH: what is left is reached by nobody; the entry in trash/ says that it is to go.
     """
     job = store.layout.job(number)
     if any(token.job == number for _, _, token in owed(store)):
         return False
-    names = store.share.names_or_none(job.dir)
+    names = store.share.own_names(job.dir)
     if names is None:
-        # It is missing, or there is a file in its place.
+        # It is missing, or there is a file in its place, or a link, behind which nothing is ours.
         store.share.try_unlink(job.dir)
     clear = _OutputsOfTheDeleted(store, job).clear
     for name in names or ():
         if name not in (".waits", HIERARCHY):
-            store.share.remove_tree(f"{job.dir}/{name}", found=clear)
+            store.share.remove_tree(f"{job.dir}/{name}", found=clear, until=until)
+            if until is not None and store.share.clock.monotonic() >= until:
+                return False
     if HIERARCHY in (names or ()):
         # Order matters: the hierarchy says whose notes of outputs are to be believed.
         store.share.remove_tree(job.hierarchy)
     # Last, since a settler that is late takes a missing latch for an empty one.
-    store.share.remove_tree(job.waits)
+    store.share.remove_tree(job.waits, until=until)
     gone = store.share.remove_dir(job.dir) is not Removal.NOT_EMPTY
     if gone:
         for name in store.share.names(store.layout.trash):

@@ -34,6 +34,8 @@ TEMPORARY = ".jq-"
 
 # No worker's name has a dot, so these are never taken for workers.
 FALSE_DEATH = ".alive"
+# What the names of journals end with; whatever else lies beside them is not ours.
+JOURNAL = ".jsonl"
 
 _ATTEMPT = ".attempt"
 _INT = re.compile(r"[0-9]+\Z")
@@ -219,7 +221,7 @@ class JobLayout:
         return f"{self.waits}/{node:0{NODE_DIGITS}d}"
 
     def journal(self, worker: str, slot: int) -> str:
-        return f"{self.journals}/{worker}.{slot}.jsonl"
+        return f"{self.journals}/{worker}.{slot}{JOURNAL}"
 
     def node_dir(self, place: str) -> str:
         """The directory of a job of this hierarchy; ``place`` is relative to the root's, ``""`` for the root itself."""

@@ -9,7 +9,7 @@ from jobqueue import control
 from jobqueue.errors import BrokenJobError, JobNotFoundError
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.journal import events, read_record
-from jobqueue.layout import AttemptLayout, ClosedToken, JobLayout, WonToken, job_name
+from jobqueue.layout import JOURNAL, AttemptLayout, ClosedToken, JobLayout, WonToken, job_name
 from jobqueue.state import Sighting, look_up
 from jobqueue.store import Store
 
@@ -95,7 +95,7 @@ class JobReader:
         # A slot whose journal went bad goes on in another one, and who ends an attempt for another writes elsewhere.
         names = self.store.share.names_or_none(self.job.journals) or ()
         for name in sorted(names, key=lambda name: not name.startswith(f"{seen.worker}.")):
-            for _, event in events(self.store.share, f"{self.job.journals}/{name}"):
+            for _, event in events(self.store.share, f"{self.job.journals}/{name}") if name.endswith(JOURNAL) else ():
                 if (event.get("event"), event.get("node"), event.get("attempt")) == ("start", token.node, seen.attempt):
                     return event
         return None

@@ -78,6 +78,10 @@ class Stamp(NamedTuple):
 NOT_PLAIN = Stamp(-1, -1)
 
 
+class NotPlainError(IsADirectoryError):
+    """Something that is no plain file has the name of one: a directory, a symbolic link, a FIFO, a socket."""
+
+
 class UnsyncedError(OSError):
     """What was written to a file may be lost. Source: fsync(2); a second fsync can succeed all the same."""
 
@@ -101,6 +105,15 @@ class _Naming:
             error.filename = self._path
 
 
+# What open answers of them. Source: open(2): a directory; with O_NOFOLLOW a link; a FIFO that nobody reads, or a
+# socket.
+_NOT_PLAIN = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
+
+
+def _not_plain(path: str) -> NotPlainError:
+    return NotPlainError(errno.EISDIR, "it is no plain file", path)
+
+
 class Appender:
     """A file that this process alone appends to: a journal, or a job's stream.
 
@@ -108,13 +121,27 @@ class Appender:
 
     Args:
         path: where it is; made if it is missing.
+
+    Raises:
+        NotPlainError: something else has its name. To open a FIFO could take for ever, and what is written to a link
+            would lie elsewhere.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            self._fd = os.open(path, flags, 0o666)
+        except OSError as error:
+            if error.errno in _NOT_PLAIN:
+                raise _not_plain(path) from error
+            raise
         with _Naming(path):
-            self.offset = os.fstat(self._fd).st_size
+            seen = os.fstat(self._fd)
+        if not stat.S_ISREG(seen.st_mode):
+            os.close(self._fd)
+            raise _not_plain(path)
+        self.offset = seen.st_size
 
     def append(self, data: bytes) -> int:
         """Appends ``data`` with one write and returns the offset where it begins.
@@ -365,14 +392,25 @@ class Share:
                 os.close(fd)
 
     def size(self, path: str) -> int:
-        """The size of a file in bytes, 0 if it is missing."""
+        """The size of a file in bytes, 0 if it is missing.
+
+        Raises:
+            NotPlainError: something else has its name.
+        """
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = self._open_plain(path, sync=False)
         except FileNotFoundError:
             return 0
+        except OSError as error:
+            if error.errno in _NOT_PLAIN:
+                raise _not_plain(path) from error
+            raise
         with _Naming(path):
             try:
-                return os.fstat(fd).st_size
+                seen = os.fstat(fd)
+                if not stat.S_ISREG(seen.st_mode):
+                    raise _not_plain(path)
+                return seen.st_size
             finally:
                 os.close(fd)
 
@@ -604,6 +642,15 @@ class Share:
                 path = gone
         self.try_unlink(path)
 
+    def try_set_aside(self, path: str) -> str | None:
+        """Renames a file or directory, for people to find beside its old name; where to, if the answer was success.
+
+        Raises:
+            OSError: one that says that it was not done.
+        """
+        aside = f"{path}.job-{self.chance.getrandbits(32):08x}"
+        return aside if self.swap(path, aside) is None else None
+
     def lock(self, path: str) -> Lock:
         return Lock(path)
 
@@ -677,7 +724,9 @@ class Share:
             return Removal.NOT_EMPTY
         return Removal.REMOVED
 
-    def remove_tree(self, path: str, *, found: Callable[[str, list[str]], None] | None = None) -> bool:
+    def remove_tree(
+        self, path: str, *, found: Callable[[str, list[str]], None] | None = None, until: float | None = None
+    ) -> bool:
         """Removes a directory and all below it, as far as it goes; whether nothing is left.
 
         A symbolic link is removed and never followed, also where it is ``path`` itself; so is a file in its place.
@@ -685,6 +734,7 @@ class Share:
         Args:
             path: of the directory.
             found: is told each directory with the names of its files, before any of these is removed.
+            until: by `Clock.monotonic`; then it stops, and goes on where it is called again.
 
         NFS: a file that somebody holds open stays as ``.nfs...`` and keeps its directory.
         """
@@ -694,16 +744,15 @@ class Share:
             directory, emptied = pending.pop()
             if emptied:
                 whole = self.remove_dir(directory) is not Removal.NOT_EMPTY and whole
+                if pending and self._is_over(until):
+                    return False
                 continue
             pending.append((directory, True))
             try:
                 listed = self._entries(directory)
             except FileNotFoundError:
                 continue
-            except OSError as error:
-                # Source: open(2) with O_DIRECTORY and O_NOFOLLOW, of a file or of a symbolic link.
-                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
-                    raise
+            if listed is None:
                 pending.pop()
                 self.try_unlink(directory)
                 continue
@@ -712,16 +761,37 @@ class Share:
             for name, is_dir in listed:
                 if is_dir:
                     pending.append((f"{directory}/{name}", False))
-                else:
-                    self.try_unlink(f"{directory}/{name}")
+                    continue
+                self.try_unlink(f"{directory}/{name}")
+                # Not before, so that each call comes further, however long the listing has taken.
+                if self._is_over(until):
+                    return False
         return whole
 
-    def _entries(self, directory: str) -> list[tuple[str, bool]]:
+    def _is_over(self, until: float | None) -> bool:
+        return until is not None and self.clock.monotonic() >= until
+
+    def own_names(self, directory: str) -> list[str] | None:
+        """The names in a directory, or ``None`` if it is missing, or a file or a symbolic link is in its place."""
+        try:
+            found = self._entries(directory)
+        except FileNotFoundError:
+            return None
+        return None if found is None else [name for name, _ in found]
+
+    def _entries(self, directory: str) -> list[tuple[str, bool]] | None:
         """The names in a directory, each with whether it is one itself, which a link to one is not.
 
-        RACE: it was opened as no link, so what is listed is its own, whatever takes its place meanwhile.
+        ``None``: it is a file or a symbolic link. RACE: it was opened as none, so what is listed is its own, whatever
+        takes its place meanwhile.
         """
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            # Source: open(2) with O_DIRECTORY and O_NOFOLLOW, of a file or of a symbolic link.
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            return None
         try:
             with os.scandir(fd) as entries:
                 return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
@@ -731,6 +801,14 @@ class Share:
     def link_for_people(self, target: str, path: str) -> None:
         """A symbolic link to browse by; nothing reads it."""
         os.symlink(target, path)
+
+    def try_make_writable(self, directory: str) -> bool:
+        """Gives this user all rights to a directory of ours; ``False`` if they were there."""
+        mode = stat.S_IMODE(os.stat(directory).st_mode)
+        if mode & stat.S_IRWXU == stat.S_IRWXU:
+            return False
+        os.chmod(directory, mode | stat.S_IRWXU)
+        return True
 
     def enter(self, directory: str) -> None:
         """Makes ``directory`` this process's working directory."""

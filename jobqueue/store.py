@@ -10,6 +10,7 @@ from jobqueue.config import QueueConfig, read_config
 from jobqueue.index import Index
 from jobqueue.layout import QueueLayout
 from jobqueue.procedures import Procedures
+from jobqueue.seldom import Seldom
 from jobqueue.share import Share
 from jobqueue.tokens import Tokens
 
@@ -37,10 +38,12 @@ class Store:
         self.index = Index(self.share, self.layout)
         self.tokens = Tokens(self.share, self.layout, self.index)
         self.procedures = Procedures(self.share, self.layout, self.config)
+        self.seldom = Seldom(self.share.clock)
 
     def twin(self) -> Store:
         """The same queue for another thread: what the moves remember is each one's own."""
         twin = copy.copy(self)
         twin.index = Index(self.share, self.layout)
         twin.tokens = Tokens(self.share, self.layout, twin.index)
+        twin.seldom = Seldom(self.share.clock)
         return twin

@@ -15,12 +15,12 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, TextIO
 
 from jobqueue.layout import AttemptLayout
-from jobqueue.share import Share
+from jobqueue.share import MOVE_TRIES, Share
 
 _BLOCK_BYTES = 1 << 20
 
@@ -30,6 +30,37 @@ def _libc() -> Any:
     import ctypes  # late: 10 ms, which a process that runs no jobs need not pay
 
     return ctypes.CDLL(None)
+
+
+def save_in_the_way(share: Share, directory: str, path: str, write: Callable[[], None]) -> list[str]:
+    """Writes a file of ours into an attempt's directory, whatever its job has done there.
+
+    A job may give our names to directories, FIFOs and links, and take away the right to write. What is in the way is
+    set aside, for people.
+
+    Args:
+        share: to write with.
+        directory: the attempt's.
+        path: of the file.
+        write: writes it; can be repeated, also after it was moved.
+
+    Returns:
+        Where that lies by now which was in the way.
+
+    Raises:
+        OSError: the share does not take it.
+    """
+    moved: list[str] = []
+    for _ in range(MOVE_TRIES):
+        try:
+            write()
+            return moved
+        except (IsADirectoryError, PermissionError) as error:
+            failed = error
+        if not (isinstance(failed, PermissionError) and share.try_make_writable(directory)):
+            aside = share.try_set_aside(path)
+            moved += [aside] if aside else []
+    raise failed
 
 
 class _Stream:
@@ -108,13 +139,30 @@ class Spool:
             for stream in self._streams:
                 stream.begin()
 
-    def copy(self, share: Share, attempt: AttemptLayout, *, after_crash: bool = False) -> None:
-        """Appends to the attempt's files what they lack.
+    def copy(self, share: Share, attempt: AttemptLayout) -> None:
+        """Appends to the attempt's files what they lack, while it runs.
+
+        Raises:
+            NotPlainError: the job has made something else of that name; `save` makes room.
+            OSError: the share does not take it; calling again later goes on where it stopped.
+
+        Files:
+            Writes ``stdout`` and ``stderr`` of the attempt.
+        """
+        with self._lock:
+            for stream, path in self._with_paths(attempt):
+                stream.copy(share, path)
+
+    def save(self, share: Share, attempt: AttemptLayout, *, after_crash: bool = False) -> list[str]:
+        """The same when the attempt has ended; what its job has put in the way is set aside.
 
         Args:
             share: to write with.
             attempt: the attempt that has printed it.
             after_crash: another process has copied a part; how much is seen from the files.
+
+        Returns:
+            Where that lies by now which was in the way.
 
         Raises:
             OSError: the share does not take it; calling again later goes on where it stopped.
@@ -122,11 +170,16 @@ class Spool:
         Files:
             Writes ``stdout`` and ``stderr`` of the attempt.
         """
+        moved = []
         with self._lock:
-            for stream, path in zip(self._streams, (attempt.stdout, attempt.stderr), strict=True):
+            for stream, path in self._with_paths(attempt):
                 if after_crash:
                     stream.copied = None
-                stream.copy(share, path)
+                moved += save_in_the_way(share, attempt.dir, path, functools.partial(stream.copy, share, path))
+        return moved
+
+    def _with_paths(self, attempt: AttemptLayout) -> Iterator[tuple[_Stream, str]]:
+        return zip(self._streams, (attempt.stdout, attempt.stderr), strict=True)
 
     def fds(self) -> list[int]:
         """The file descriptors of the two files."""

@@ -61,7 +61,7 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 _CALLS = frozenset(
     {
         "rename", "listdir", "mkdir", "rmdir", "unlink", "open", "close", "write", "pread", "fsync", "fstat", "stat",
-        "utime", "scandir", "symlink", "chdir",
+        "utime", "scandir", "symlink", "chdir", "chmod",
     }
 )  # fmt: skip
 # What waits for the disk is left out, since nothing here cuts the power.
@@ -80,7 +80,7 @@ class Call(NamedTuple):
         """Whether it can change something."""
         if self.name == "open":
             return bool(self._flags() & (os.O_WRONLY | os.O_RDWR))
-        return self.name in {"rename", "mkdir", "rmdir", "unlink", "write", "symlink", "utime", *_SYNCS}
+        return self.name in {"rename", "mkdir", "rmdir", "unlink", "write", "symlink", "utime", "chmod", *_SYNCS}
 
     @property
     def makes(self) -> bool:

@@ -191,6 +191,14 @@ class ModelCalls(ModelProcess):
 
         self._call(ModelCall("utime", path), do)
 
+    def chmod(self, path: str, mode: int) -> None:
+        def do() -> None:
+            node = self.host.look_up(path)
+            if isinstance(node, Directory):
+                node.mode = mode
+
+        self._call(ModelCall("chmod", path), do)
+
     def stat(self, path: str, *, follow_symlinks: bool = True) -> _Stat:  # noqa: ARG002  nobody follows one
         return self._call(ModelCall("stat", path), lambda: self._stat(self.host.remembered(path), is_fresh=False))
 

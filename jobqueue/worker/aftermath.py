@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from jobqueue.control import remove_rest
@@ -13,8 +12,10 @@ from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, ClosedToken, JobLayo
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
+from jobqueue.trouble import Troubles, is_trouble
 from jobqueue.worker.broken import node_or_set_aside
 from jobqueue.worker.charges import DIED, TIMEOUT, charges
+from jobqueue.worker.inbox import REMOVAL_S
 from jobqueue.worker.settling import settle_from_record
 
 
@@ -91,6 +92,11 @@ class Aftermath:
         self._new_slot = new_slot
         self._journal_slot = SUPERVISOR_SLOT
 
+    @property
+    def worker(self) -> str:
+        """The name of the worker that clears up."""
+        return self._worker
+
     def clear(self, slots: Collection[int], ending: Ending, spool: Spool | None) -> None:
         """Does for a reaped slot what it can no longer do; may be repeated.
 
@@ -100,16 +106,23 @@ class Aftermath:
             spool: what its last attempt printed; ``None``: nothing, or it was copied before.
 
         Raises:
-            OSError: the share is in trouble; nothing is lost, call again.
+            OSError: the share is in trouble; what could be done was done, nothing is lost, call again.
+            JobQueueError: the same.
         """
-        self._store.tokens.wake_rest()
-        for token in self._store.tokens.running_of(self._worker):
+        store, worker = self._store, self._worker
+        troubles = Troubles()
+        with troubles.kept():
+            store.tokens.wake_rest()
+        for token in store.tokens.running_of(worker):
             if token.slot in slots:
-                self.end(self._worker, token, ending.for_token(token), spool)
+                with troubles.kept():
+                    self.end(worker, token, ending.for_token(token), spool)
         # Order matters: the process is gone, so nothing moves from running/ to won/ behind our back any more.
-        for won in self._store.tokens.won_of(self._worker):
+        for won in store.tokens.won_of(worker):
             if won.slot in slots:
-                settle_from_record(self._store, self._worker, won)
+                with troubles.kept():
+                    settle_from_record(store, worker, won)
+        troubles.raise_first()
 
     def end(self, owner: str, token: RunningToken, ending: Ending, spool: Spool | None = None) -> None:
         """Does with a token in running/ what the end of its process means for it; may be repeated.
@@ -173,11 +186,10 @@ class Aftermath:
         node = node_or_set_aside(self._store, token.job, token.node)
         name = job_name(token.job, node.place) if node else f"job {token.node} of job{token.job}"
         if node is not None and spool is not None:
-            # Without its directory the attempt has not begun, and what lies in the spool is an earlier one's.
-            with suppress(FileNotFoundError):
-                spool.copy(self._store.share, self._attempt(token, node), after_crash=True)
+            self._save_streams(self._attempt(token, node), spool, name)
         if ending.action == "delete" and self._store.tokens.bin_running(token, owner):
-            remove_rest(self._store, token.job)
+            # What is left is removed after the next beats, since whoever asked has left word in the inbox.
+            remove_rest(self._store, token.job, until=self._store.share.clock.monotonic() + REMOVAL_S)
             return
         if ending.action == "cancel":
             self._store.tokens.cancel_running(token, owner)
@@ -196,6 +208,22 @@ class Aftermath:
             self._store.log.info("%s: %s. It is ready again, nothing is held against it.", name, ending.why)
         if self._store.tokens.give_back(token, owner, charge=charge) is None:
             self._store.tokens.bin_running(token, owner)
+
+    def _save_streams(self, attempt: AttemptLayout, spool: Spool, name: str) -> None:
+        """Saves what a job has printed; only trouble of the share is a reason to keep its token back for it."""
+        try:
+            moved = spool.save(self._store.share, attempt, after_crash=True)
+        except (FileNotFoundError, NotADirectoryError):
+            # Without its directory the attempt has not begun, and what lies in the spool is an earlier one's.
+            return
+        except OSError as error:
+            # A share that refuses everything refuses what follows, too; then this is done again.
+            if is_trouble(error) and not isinstance(error, PermissionError):
+                raise
+            self._store.log.warning("%s: what it printed cannot be saved (%s); going on without.", name, error)
+            return
+        for aside in moved:
+            self._store.log.warning("%s has left something where what it printed belongs; it is %s now.", name, aside)
 
     def _fail(self, owner: str, token: RunningToken, ending: Ending, name: str) -> None:
         record = Record(self._worker, self._journal_slot, self._record(token, ending, ok=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobqueue.errors import JobQueueError
 from jobqueue.layout import Entry
-from jobqueue.liveness import Watch
+from jobqueue.liveness import Death, Watch
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Aftermath
 from jobqueue.worker.sweep import sweep
@@ -40,20 +40,31 @@ class Caretaker:
         Raises:
             OSError: the share is in trouble; what was begun is done again at the next beat.
         """
-        for death in self._watch.beaten(may_look=may_look):
-            self._store.log.warning("Worker %s is dead: %s. Taking up what it left.", death.worker, death.why)
-            try:
-                is_swept = sweep(self._store, self._aftermath, death.worker, death.why)
-            except (OSError, JobQueueError) as error:
-                # What keeps us from one must not keep us from the others.
-                self._store.log.warning("Worker %s cannot be swept now (%s); trying again.", death.worker, error)
-                continue
-            if is_swept:
-                self._watch.forget(death.worker)
-                self._store.log.info("Worker %s is swept; nothing that it had is lost.", death.worker)
+        deaths = self._watch.beaten(may_look=may_look)
+        # Who owes what cannot be settled for good is dead at each beat.
+        with self._store.seldom.on(self._store.log):
+            for death in deaths:
+                self._take_up(death)
         self._beats += 1
         if self._beats % _RETEST_EVERY == 0 and self._watch.is_sweeper:
             self._retest()
+
+    def _take_up(self, death: Death) -> None:
+        self._store.log.warning(
+            "Worker %s is dead: %s. Taking up what it left.",
+            death.worker,
+            death.why,
+            extra={"subject": f"the death of {death.worker}"},
+        )
+        try:
+            is_swept = sweep(self._store, self._aftermath, death.worker, death.why)
+        except (OSError, JobQueueError) as error:
+            # What keeps us from one must not keep us from the others.
+            self._store.log.warning("Worker %s cannot be swept now (%s); trying again.", death.worker, error)
+            return
+        if is_swept:
+            self._watch.forget(death.worker)
+            self._store.log.info("Worker %s is swept; nothing that it had is lost.", death.worker)
 
     def _retest(self) -> None:
         """Looks at one of the jobs that wait, whether it really has to.

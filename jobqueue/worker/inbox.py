@@ -9,6 +9,8 @@ from jobqueue.layout import RunningToken
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 
+# So long a deleted job may be removed at a time: nobody beats meanwhile, and a big one takes minutes.
+REMOVAL_S = 1.0
 _ACTIONS = ("fail", "cancel", "delete", "doubt")
 
 
@@ -70,18 +72,26 @@ class Inbox:
         asked, self._taken = self._taken, []
         return [(request, [token for token in tokens if request.means(token.job, token.node)]) for request in asked]
 
-    def remove_deleted(self) -> None:
-        """Removes what the deleters of jobs had to leave, as far as nothing runs of it any more.
+    def remove_deleted(self) -> bool:
+        """Removes what the deleters of jobs had to leave, as far as nothing runs of it, and for a second at most.
 
         RACE: a job that was deleted while it ran may still have ended as if nothing had happened, so this does not
         depend on how it ended.
 
+        Returns:
+            Whether its time has run out.
+
         Raises:
             OSError: the share is in trouble; call again.
         """
+        clock = self._store.share.clock
+        until = clock.monotonic() + REMOVAL_S
         for number in list(self._deleted):
-            if remove_rest(self._store, number):
+            if remove_rest(self._store, number, until=until):
                 self._deleted.discard(number)
+            elif clock.monotonic() >= until:
+                return True
+        return False
 
 
 def _read(stored: dict[str, Any]) -> Request | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from jobqueue.errors import JobQueueError
 from jobqueue.journal import Journal
@@ -139,7 +140,10 @@ class Membership:
             OSError: the share is in trouble; a sweep will do it.
         """
         self._inbox.take()
-        self._inbox.remove_deleted()
+        while self._inbox.remove_deleted():
+            # Whatever the answer is, the removal goes on.
+            with suppress(OSError):
+                self._registration.beat()
         self._registration.leave()
 
     def release_lock(self) -> None:

@@ -18,7 +18,7 @@ from jobqueue.layout import JobLayout, RunningToken
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
-from jobqueue.trouble import SweptError, insist
+from jobqueue.trouble import SPOILED, SweptError, Troubles, insist
 from jobqueue.worker.broken import set_aside
 from jobqueue.worker.charges import charges
 from jobqueue.worker.chooser import Candidate, Chooser
@@ -30,6 +30,8 @@ from jobqueue.worker.tidying import ProcessState
 
 # Once a claim was answered with a loss, how often a busy slot looks whether it was none.
 _RECONCILE_S = 5.0
+# So often, within half a minute, the attempt's directory has to refuse what was printed until that is given up.
+_REFUSALS = 7
 
 
 class Step(Enum):
@@ -156,16 +158,21 @@ class Runner:
         # Until this has come to its end, every step begins with it.
         was_in_doubt = self._in_doubt
         self._in_doubt, self._reconciled_at = True, float("-inf")
-        self._store.tokens.wake_rest()
+        troubles = Troubles()
+        with troubles.kept():
+            self._store.tokens.wake_rest()
         for token in self._store.tokens.running_of(self._worker):
             if token.slot == self._slot:
                 self._store.log.warning(
                     "job%d, node %d, is ours and does not run; giving it back.", token.job, token.node
                 )
-                self._give_back(token)
+                with troubles.kept():
+                    self._give_back(token)
         for won in self._store.tokens.won_of(self._worker):
             if won.slot in self._numbers:
-                settle_from_record(self._store, self._worker, won)
+                with troubles.kept():
+                    settle_from_record(self._store, self._worker, won)
+        troubles.raise_first()
         self._in_doubt, self._reconciled_at = was_in_doubt, self._store.share.clock.monotonic()
 
     def leave(self) -> None:
@@ -234,7 +241,7 @@ class Runner:
         store, token = self._store, attempt.token
         what = f"the result of {attempt.name}"
         try:
-            insist(store, what, attempt.save)
+            self._save(attempt)
             slot, offset = insist(store, what, lambda: self._record(record))
             if record.get("again"):
                 insist(store, what, lambda: self._try_again(token))
@@ -279,6 +286,19 @@ class Runner:
             # It only matters to a job that dies again and again.
             self._store.log.warning("It cannot be noted that job%d had not died (%s).", token.job, error)
         self._host.superseded(token)
+
+    def _save(self, attempt: Attempt) -> None:
+        """Saves what was printed, which is for people: it may wait for the share, and keeps no result back for good."""
+        try:
+            insist(self._store, f"the result of {attempt.name}", attempt.save, refusals=_REFUSALS)
+        except (FileNotFoundError, NotADirectoryError):
+            raise
+        except OSError as error:
+            if error.errno in SPOILED:
+                raise
+            self._store.log.warning(
+                "%s: what it printed cannot be saved (%s); going on to its result.", attempt.name, error
+            )
 
     def _try_again(self, token: RunningToken) -> None:
         """After an error that a job is forgiven."""

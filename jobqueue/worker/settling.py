@@ -20,8 +20,12 @@ def settle_from_record(store: Store, worker: str, won: WonToken) -> None:
         return
     path = store.layout.job(won.job).journal(worker, won.slot)
     record = find_record(store.share, path, won.offset, won.node, won.attempt)
-    if record is not None and not publish_outputs(store, worker, won, node, record):
-        return
+    if record is not None:
+        # What cannot be published for good is tried again at each beat.
+        with store.seldom.on(store.log):
+            is_published = publish_outputs(store, worker, won, node, record)
+        if not is_published:
+            return
     # NFS: one that only seems to be missing may be that of a failure, so a listing has told.
     # CRASH: a record that is lost was not that of a failure, nor of a job with outputs, for those are synced before
     # they are committed.

@@ -13,7 +13,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.layout import Entry
 from jobqueue.registry import owed
 from jobqueue.store import Store
-from jobqueue.trouble import SweptError, is_trouble
+from jobqueue.trouble import SweptError
 from jobqueue.words import number_of, plain
 from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.crew import Crew, WorkerSettings
@@ -194,8 +194,7 @@ class Supervisor:
             self.crew.drain()
 
     def _trouble(self, error: OSError | JobQueueError) -> None:
-        if isinstance(error, OSError) and not is_trouble(error) and not isinstance(error, FileNotFoundError):
-            raise error
+        """Says so, and goes on: no answer of a share that has taken this worker in is a reason to end what runs."""
         self._store.log.warning(
             "Share %s does not answer as it should (%s); trying again.", self._store.layout.dir, error
         )

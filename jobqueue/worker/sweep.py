@@ -18,9 +18,12 @@ from contextlib import suppress
 
 from jobqueue.control import remove_rest
 from jobqueue.layout import RunningToken, WonToken, WorkerLayout, base_name
+from jobqueue.registry import send_request
 from jobqueue.share import Removal
 from jobqueue.store import Store
+from jobqueue.trouble import Troubles
 from jobqueue.worker.aftermath import Aftermath, Ending
+from jobqueue.worker.inbox import REMOVAL_S
 from jobqueue.worker.settling import settle_from_record
 
 _KEPT = ("running", "won", "inbox", "fenced")
@@ -39,7 +42,8 @@ def sweep(store: Store, aftermath: Aftermath, worker: str, why: str) -> bool:
         Whether nothing is left of it.
 
     Raises:
-        OSError: the share is in trouble; call again.
+        OSError: the share is in trouble; what could be done was done, call again.
+        JobQueueError: the same.
     """
     files = store.layout.worker(worker)
     try:
@@ -52,13 +56,18 @@ def sweep(store: Store, aftermath: Aftermath, worker: str, why: str) -> bool:
     ending = Ending("died", f"its worker {worker} has died: {why}")
     before: list[str] | None = None
     while True:
+        troubles = Troubles()
         for won in store.tokens.won_of(worker):
-            settle_from_record(store, worker, won)
+            with troubles.kept():
+                settle_from_record(store, worker, won)
         for token in store.tokens.running_of(worker):
-            aftermath.end(worker, token, ending)
+            with troubles.kept():
+                aftermath.end(worker, token, ending)
+        # Order matters: nothing is removed while anything is owed.
+        troubles.raise_first()
         # Order matters: what it commits meanwhile goes from running/ to won/, so the former is closed first.
         if all(store.share.remove_dir(folder) is not Removal.NOT_EMPTY for folder in (files.running, files.won)):
-            return _remove_rest(store, files)
+            return _remove_rest(store, files, aftermath.worker)
         left = _left(store, files)
         if left == before:
             # What moves nowhere belongs to a job that is broken.
@@ -75,29 +84,43 @@ def _left(store: Store, files: WorkerLayout) -> list[str]:
             if parse(name):
                 left.append(f"{base_name(folder)}/{name}")
             else:
-                store.share.try_unlink(f"{folder}/{name}")
+                _remove(store, f"{folder}/{name}")
     return left
 
 
-def _remove_rest(store: Store, files: WorkerLayout) -> bool:
+def _remove(store: Store, path: str) -> None:
+    """Removes what is no token: a file, or a directory that a server keeps for itself (``@eaDir``)."""
+    try:
+        store.share.try_unlink(path)
+    except IsADirectoryError:
+        store.share.remove_tree(path)
+
+
+def _remove_rest(store: Store, files: WorkerLayout, me: str) -> bool:
     """Removes a folder that owes nothing; whether it is gone.
 
     RACE: should it come only now, it makes its running/ again; so that is removed only while it is empty, as above.
     """
-    _obey_for_it(store, files)
+    _obey_for_it(store, files, me)
     for name in store.share.names_or_none(files.dir) or ():
         if name not in _KEPT:
-            store.share.try_unlink(f"{files.dir}/{name}")
+            _remove(store, f"{files.dir}/{name}")
     store.share.remove_tree(files.inbox)
     store.share.try_unlink(files.fenced)
     return store.share.remove_dir(files.dir) is not Removal.NOT_EMPTY
 
 
-def _obey_for_it(store: Store, files: WorkerLayout) -> None:
-    """Removes the deleted jobs that were left to it; whatever else it was asked to end has ended."""
+def _obey_for_it(store: Store, files: WorkerLayout, me: str) -> None:
+    """Removes the deleted jobs that were left to it; whatever else it was asked to end has ended.
+
+    What takes too long between two beats goes into the sweeper's own inbox.
+    """
+    until = store.share.clock.monotonic() + REMOVAL_S
     for name in store.share.names_or_none(files.inbox) or ():
         # A name that is not known, one that another sweeper has removed, or a torn one.
         with suppress(FileNotFoundError, IsADirectoryError, ValueError):
             request = json.loads(store.share.read(f"{files.inbox}/{name}"))
             if isinstance(request, dict) and request.get("action") == "delete" and type(request.get("job")) is int:
-                remove_rest(store, request["job"])
+                is_gone = remove_rest(store, request["job"], until=until)
+                if not is_gone and store.share.clock.monotonic() >= until:
+                    send_request(store, me, request)

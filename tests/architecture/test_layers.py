@@ -23,6 +23,7 @@ tokens outputs
 procs procs._check procs._program procs.blender procs.command procs.dumpenv procs.ffmpeg procs.maya procs.povray
 procs.python procs.renderrib
 procedures
+seldom
 store trouble
 registry state streams liveness
 attempt submit control history overview

@@ -352,7 +352,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "swept-inbox-thrown-away", "jobqueue/worker/sweep.py",
-        "    _obey_for_it(store, files)\n",
+        "    _obey_for_it(store, files, me)\n",
         "",
         "a deleted job that was left to a dead worker stays",
         (_DEATHS, "-k", "bring_all and Sweep"),

@@ -56,7 +56,7 @@ class SimSpool:
     def print(self, text: str) -> None:
         self._text += text.encode()
 
-    def copy(self, share: Share, attempt: AttemptLayout, *, after_crash: bool = False) -> None:
+    def save(self, share: Share, attempt: AttemptLayout, *, after_crash: bool = False) -> list[str]:
         """As `jobqueue.streams.Spool` does it."""
         at = share.size(attempt.stdout) if after_crash or self._copied is None else self._copied
         if at < len(self._text):
@@ -67,6 +67,7 @@ class SimSpool:
             finally:
                 into.close()
             self._copied = len(self._text)
+        return []
 
     def take_back(self) -> None:
         """Nobody has taken the standard streams."""

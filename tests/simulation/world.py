@@ -146,16 +146,21 @@ class Log:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def log(self, level: int, message: str, *arguments: object) -> None:
+    def log(self, level: int, message: str, *arguments: object, **_more: object) -> None:
         self._world.note(_Words(message, arguments))
 
-    def debug(self, message: str, *arguments: object) -> None:
+    def debug(self, message: str, *arguments: object, **_more: object) -> None:
         self._world.note(_Words(message, arguments))
 
     info = warning = error = debug
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  as in logging
         return level > logging.INFO
+
+    def addFilter(self, _held_back: object) -> None:  # noqa: N802  as in logging
+        """A timeline has every line."""
+
+    removeFilter = addFilter  # noqa: N815  as in logging
 
     def getEffectiveLevel(self) -> int:  # noqa: N802  as in logging
         return logging.WARNING

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from jobqueue.layout import ClosedToken, RunningToken, Token
+from jobqueue.share import Appender
 from jobqueue.state import look_up
 from jobqueue.store import Store
 from jobqueue.streams import Spool
@@ -71,3 +74,35 @@ def test_an_ending_that_is_meant_for_a_job_ends_it(
     ended = ClosedToken.parse(name) if folder == "failed" else Token.parse(name)
     assert ended is not None
     assert (ended.node, ended.attempt) == (0, 1)
+
+
+class _Refusing(QuickShare):
+    """Does not take what a job has printed."""
+
+    number = 0
+
+    def append_to(self, path: str) -> Appender:
+        if self.number and path.endswith("/stdout"):
+            raise OSError(self.number, os.strerror(self.number), path)
+        return super().append_to(path)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.ENAMETOOLONG])
+def test_only_trouble_of_the_share_keeps_a_token_back_for_what_was_printed(
+    queue_dir: Path, spool: Spool, number: int
+) -> None:
+    share = _Refusing()
+    store = Store(str(queue_dir), share)
+    for directory in (store.layout.worker(_WORKER).running, store.layout.worker(_WORKER).won):
+        Path(directory).mkdir(parents=True)
+    token = _claim(store, submit(store, 1))
+    Path(store.layout.job(1).attempt("", token.attempt).dir).mkdir(parents=True)
+    spool.stdout.write("last words")
+    share.number = number
+    if number == errno.ENOSPC:
+        with pytest.raises(OSError, match="No space"):
+            _clear(store, Ending("stop", "the worker ended"), spool)
+        assert store.tokens.running_of(_WORKER) == [token]
+        share.number = 0
+    _clear(store, Ending("stop", "the worker ended"), spool)
+    assert store.tokens.running_of(_WORKER) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import io
 import os
 import subprocess
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 
 from jobqueue import streams
 from jobqueue.layout import AttemptLayout
-from jobqueue.share import Appender, Share
-from jobqueue.streams import Spool
+from jobqueue.share import Appender, NotPlainError, Share
+from jobqueue.streams import Spool, save_in_the_way
 
 
 @pytest.fixture
@@ -183,7 +184,7 @@ def test_nothing_is_lost_or_repeated_however_often_it_is_copied(
             except OSError:
                 assert printed.startswith(_copied(attempt)[0])
         else:
-            spool.copy(Share(), attempt, after_crash=step == "crash")
+            spool.save(Share(), attempt, after_crash=step == "crash")
             assert _copied(attempt)[0] == printed
             assert _copied(attempt)[1] == complained
     spool.close()
@@ -194,12 +195,79 @@ def test_after_a_crash_copying_goes_on_where_the_file_ends(spool: Spool, attempt
     os.write(spool.fds()[0], b"one two three")
     # The slot has copied a part before it died; the supervisor knows nothing of it.
     Path(attempt.stdout).write_bytes(b"one two")
-    spool.copy(Share(), attempt, after_crash=True)
+    spool.save(Share(), attempt, after_crash=True)
     assert _copied(attempt)[0] == b"one two three"
-    spool.copy(Share(), attempt, after_crash=True)
+    spool.save(Share(), attempt, after_crash=True)
     os.write(spool.fds()[0], b" four")
     spool.copy(Share(), attempt)
     assert _copied(attempt)[0] == b"one two three four"
+
+
+@pytest.mark.parametrize(
+    "made", ["a directory", "a full directory", "a FIFO", "a FIFO that is read", "a link", "a loop"]
+)
+@pytest.mark.parametrize("after_crash", [False, True])
+def test_what_a_job_has_made_of_a_streams_name_is_set_aside_and_what_was_printed_is_saved(
+    spool: Spool, attempt: AttemptLayout, tmp_path: Path, made: str, after_crash: bool
+) -> None:
+    reader = None
+    if "directory" in made:
+        os.mkdir(attempt.stdout)
+        if "full" in made:
+            Path(attempt.stdout, "file").touch()
+    elif "FIFO" in made:
+        os.mkfifo(attempt.stdout)
+        reader = os.open(attempt.stdout, os.O_RDWR) if "read" in made else None
+    else:
+        os.symlink("stdout" if made == "a loop" else tmp_path / "elsewhere", attempt.stdout)
+    os.write(spool.fds()[0], b"x" * 20_000)
+    os.write(spool.fds()[1], b"errors")
+    with pytest.raises(NotPlainError, match="it is no plain file"):
+        # It may still be in use.
+        spool.copy(Share(), attempt)
+    (aside,) = spool.save(Share(), attempt, after_crash=after_crash)
+    assert _copied(attempt) == (b"x" * 20_000, b"errors")
+    assert os.path.lexists(aside) and aside.startswith(f"{attempt.stdout}.job-")
+    assert not (tmp_path / "elsewhere").exists()
+    if reader is not None:
+        os.close(reader)
+
+
+class _Denying(Share):
+    """Answers as to somebody who is not the superuser."""
+
+    def append_to(self, path: str) -> Appender:
+        at = path if os.path.exists(path) else os.path.dirname(path)
+        if not os.stat(at).st_mode & 0o200:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return super().append_to(path)
+
+
+@pytest.mark.parametrize("denied", ["the directory", "the file", "both"])
+def test_what_was_printed_is_saved_also_where_the_job_has_taken_away_the_right_to_write(
+    spool: Spool, attempt: AttemptLayout, denied: str
+) -> None:
+    os.write(spool.fds()[0], b"one two")
+    if denied != "the directory":
+        Path(attempt.stdout).write_bytes(b"one")
+        os.chmod(attempt.stdout, 0o444)
+    if denied != "the file":
+        os.chmod(attempt.dir, 0o555)
+    moved = spool.save(_Denying(), attempt, after_crash=True)
+    assert _copied(attempt)[0] == b"one two"
+    assert [Path(path).read_bytes() for path in moved] == ([] if denied == "the directory" else [b"one"])
+
+
+def test_a_share_that_lets_nobody_write_is_not_tried_for_ever(attempt: AttemptLayout) -> None:
+    tries = []
+
+    def write() -> None:
+        tries.append(1)
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with pytest.raises(PermissionError):
+        save_in_the_way(Share(), attempt.dir, attempt.stdout, write)
+    assert 1 < len(tries) < 10
 
 
 def test_much_is_copied_in_blocks(spool: Spool, attempt: AttemptLayout, monkeypatch: pytest.MonkeyPatch) -> None:
