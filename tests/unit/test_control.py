@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,16 @@ def test_foreign_names_in_a_jobs_folders_go_with_it(store: Store) -> None:
     Path(job.dir, "notes.txt").touch()
     assert control.delete(store, 1)
     assert not os.path.exists(job.dir)
+
+
+def test_behind_a_link_in_the_place_of_a_deleted_job_nothing_is_removed(store: Store, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(store.layout.job(1).dir, elsewhere)
+    os.symlink(elsewhere, store.layout.job(1).dir)
+    before = snapshot(elsewhere)
+    control.remove_rest(store, 1)
+    assert not os.path.lexists(store.layout.job(1).dir)
+    assert snapshot(elsewhere) == before
 
 
 def test_what_a_link_in_a_deleted_jobs_directory_leads_to_stays(store: Store, tmp_path: Path) -> None:
