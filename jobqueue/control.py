@@ -252,7 +252,7 @@ def remove_rest(store: Store, number: int, *, until: float | None = None) -> boo
                 return False
     if HIERARCHY in (names or ()):
         # Order matters: the hierarchy says whose notes of outputs are to be believed.
-        store.share.remove_tree(job.hierarchy)
+        _remove_file(store, job.hierarchy)
     # Last, since a settler that is late takes a missing latch for an empty one.
     store.share.remove_tree(job.waits, until=until)
     gone = store.share.remove_dir(job.dir) is not Removal.NOT_EMPTY
@@ -262,6 +262,14 @@ def remove_rest(store: Store, number: int, *, until: float | None = None) -> boo
             if (entry and entry.number == number) or name.startswith(f"{number}."):
                 store.share.remove_tree(f"{store.layout.trash}/{name}")
     return gone
+
+
+def _remove_file(store: Store, path: str) -> None:
+    try:
+        store.share.try_unlink(path)
+    except (IsADirectoryError, PermissionError):
+        # Source: unlink(2); POSIX has EPERM for a directory.
+        store.share.remove_tree(path)
 
 
 class _OutputsOfTheDeleted:

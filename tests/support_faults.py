@@ -24,6 +24,8 @@ _AFTER = frozenset({errno.EIO, errno.ESTALE, errno.EACCES, errno.EBUSY, errno.ET
 # No share says untruly of these calls that something is missing. They are about a descriptor; or about a name, or in a
 # directory, that was there before anybody knew of it (a latch, an inbox), so that no host can remember its absence.
 _NEVER_MISSING = frozenset({"write", "fsync", "sync_file_system", "open", "unlink", "rmdir"})
+# And none says of what is written that a name is taken, or not empty; nor of what is opened, but with O_EXCL.
+_NEVER_TAKEN = frozenset({"write", "fsync", "sync_file_system", "open"})
 # What is answered to those that only look.
 _LOOKS = (errno.EIO, errno.ESTALE)
 _OUTAGE_CALLS = 12
@@ -57,6 +59,8 @@ class Fault(NamedTuple):
             return call.name == "write" and len(call.args[1]) > 1
         if self.is_executed:
             return self.errno in _AFTER or self.errno == _second_answer(call)
+        if self.errno in (errno.EEXIST, errno.ENOTEMPTY) and call.name in _NEVER_TAKEN:
+            return call.makes and self.errno == errno.EEXIST
         return self.errno != errno.ENOENT or call.name not in _NEVER_MISSING
 
 

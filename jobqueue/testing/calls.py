@@ -135,17 +135,18 @@ class ModelCalls(ModelProcess):
 
         return self._call(ModelCall("listdir", path), do)
 
-    def scandir(self, fd: int) -> _Scan:
-        opened = self._fds[fd]
-        assert isinstance(opened.node, Directory)
-        directory = opened.node
+    def scandir(self, place: str | int) -> _Scan:
+        """Of a path or of a descriptor."""
+        opened = self._fds[place] if isinstance(place, int) else None
+        path = opened.path if opened else str(place)
 
         def do() -> _Scan:
-            names = self.host.names(directory, opened.path)
-            entries = directory.entries
+            directory = opened.node if opened else self.host.directory(path)
+            assert isinstance(directory, Directory)
+            names, entries = self.host.names(directory, path), directory.entries
             return _Scan(_DirEntry(name, entries[name]) for name in names if name in entries)
 
-        return self._call(ModelCall("scandir", opened.path), do)
+        return self._call(ModelCall("scandir", path), do)
 
     def mkdir(self, path: str, mode: int = _RIGHTS) -> None:
         def do() -> None:

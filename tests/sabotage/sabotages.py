@@ -323,15 +323,15 @@ SABOTAGES = (
     # --- deaths ------------------------------------------------------------------------------------------------------
     Sabotage(
         "give-back-without-charge", "jobqueue/worker/aftermath.py",
-        '        charge = ending.action in ("died", "timeout")\n',
-        '        charge = ending.action == "timeout"\n',
+        "        charge = ending.action in (DIED, TIMEOUT)\n",
+        "        charge = ending.action == TIMEOUT\n",
         "a poison job kills workers for ever",
         ("tests/acceptance/worker/test_dead_workers.py", "-k", "kills_its_workers"),
     ),
     Sabotage(
         "charge-on-drain", "jobqueue/worker/aftermath.py",
-        '        charge = ending.action in ("died", "timeout")\n',
-        '        charge = ending.action in ("died", "timeout", "stop")\n',
+        "        charge = ending.action in (DIED, TIMEOUT)\n",
+        '        charge = ending.action in (DIED, TIMEOUT, "stop")\n',
         "a worker that is told to end costs its jobs an attempt",
         ("tests/unit/test_aftermath.py",),
     ),

@@ -25,7 +25,8 @@ JobQueue
   None is an empty queue that takes no jobs; another type is a TypeError
     test_a_queue_of_none_is_empty_and_takes_no_jobs test_a_location_of_another_type_is_a_type_error
   a logger of one's own
-    test_a_logger_is_told_what_happens test_each_queue_object_of_a_process_has_its_own_logger
+    test_a_logger_is_told_what_happens test_what_an_error_says_begins_no_line_of_the_log
+    test_each_queue_object_of_a_process_has_its_own_logger
   holds nothing in memory: any number of objects and processes
     test_a_queue_object_holds_nothing_in_memory test_another_process_sees_the_same_queue
 JobQueue.location
