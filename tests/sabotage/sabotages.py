@@ -326,7 +326,7 @@ SABOTAGES = (
         "        charge = ending.action in (DIED, TIMEOUT)\n",
         "        charge = ending.action == TIMEOUT\n",
         "a poison job kills workers for ever",
-        ("tests/acceptance/worker/test_dead_workers.py", "-k", "kills_its_workers"),
+        ("tests/unit/test_charges.py",),
     ),
     Sabotage(
         "charge-on-drain", "jobqueue/worker/aftermath.py",
