@@ -206,6 +206,8 @@ class Share:
         self.chance = chance or random.Random(os.urandom(16))
         self._mounts: dict[str, Mount | None] = {}
         self._home: str | None = None
+        # Of the files that are looked at again and again on SMB: whether with the one flags or the others.
+        self._turns: dict[str, bool] = {}
 
     # --- looking -----------------------------------------------------------------------------------------------
 
@@ -315,11 +317,18 @@ class Share:
     def changed_at(self, path: str) -> float | None:
         """When a file was last changed, by the server's clock in seconds, or ``None`` if it is missing.
 
-        NFS: open and fstat ask the server; a bare ``stat`` can be tens of seconds old.
+        NFS: open and fstat ask the server; a bare ``stat`` can be tens of seconds old. SMB: a host keeps a file open
+        for a while (``closetimeo``) after it was closed, and answers from that as long as it lasts, unless it is opened
+        with other flags than before.
         """
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        if self._kind(path) in LINGERING_KINDS:
+            self._turns[path] = not self._turns.get(path, False)
+            flags |= os.O_NONBLOCK if self._turns[path] else 0
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path, flags)
         except FileNotFoundError:
+            self._turns.pop(path, None)
             return None
         with _Naming(path):
             try:

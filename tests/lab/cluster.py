@@ -124,7 +124,8 @@ class Faults:
     def __init__(self, schedule: list[Fault], workers: Workers) -> None:
         self._workers = workers
         self._started = time.monotonic()
-        steps = [(one.at_s, self._begin, one) for one in schedule] + [(one.until_s, self._end, one) for one in schedule]
+        # Where one fault of a host begins as another one ends, the end comes first.
+        steps = [(one.until_s, self._end, one) for one in schedule] + [(one.at_s, self._begin, one) for one in schedule]
         self._steps = sorted(steps, key=lambda step: step[0])
 
     def go_on(self) -> bool:

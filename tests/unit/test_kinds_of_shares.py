@@ -6,6 +6,7 @@ import builtins
 import errno
 import io
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,32 @@ def test_where_a_removed_name_stays_listed_for_a_while_it_is_renamed_before(
     assert list(tmp_path.iterdir()) == []
     share.take_out(str(tmp_path), "name")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kind", "turns"), [("nfs", 1), ("ext4", 1), ("cifs", 2)])
+def test_a_file_that_a_host_keeps_open_is_opened_at_the_server_at_each_look(
+    tmp_path: Path, kind: str, turns: int
+) -> None:
+    """SMB: what is opened with the flags of the one that is kept is that one, and answers as it did."""
+    flags: dict[str, list[int]] = {"a": [], "b": []}
+
+    class Noted(_OnKind):
+        def on_call(self, call: Call, do: Callable[[], Any], /) -> Any:
+            if call.name == "open":
+                flags[Path(call.args[0]).name].append(call.args[1])
+            return do()
+
+    share = Noted(kind)
+    for name in flags:
+        (tmp_path / name).touch()
+    for _ in range(4):
+        for name in flags:
+            assert share.changed_at(str(tmp_path / name)) is not None
+    for seen in flags.values():
+        assert len(set(seen)) == turns
+        assert all(one != other for one, other in pairwise(seen)) == (turns == 2)
+    (tmp_path / "a").unlink()
+    assert share.changed_at(str(tmp_path / "a")) is None
 
 
 @pytest.mark.parametrize(("kind", "calls"), [("nfs", ["utime", "listdir"]), ("ext4", ["listdir"])])
