@@ -399,6 +399,13 @@ SABOTAGES = (
         "a dead worker lives on in another process with its number",
         ("tests/unit/test_liveness.py",),
     ),
+    Sabotage(
+        "a-kept-file-answers", "jobqueue/share.py",
+        "            flags |= os.O_NONBLOCK if self._turns[path] else 0\n",
+        "            flags |= 0\n",
+        "on SMB who looks twice within a second is told what he was told before",
+        ("tests/unit/test_kinds_of_shares.py",),
+    ),
     # --- what is held against a job ----------------------------------------------------------------------------------
     Sabotage(
         "a-false-death-is-final", "jobqueue/worker/aftermath.py",
