@@ -85,12 +85,7 @@ def events_of(store: Store, job: JobLayout, node: int) -> list[Event]:
         fields = name.split(".")
         if not name.endswith(_SUFFIX) or len(fields) != 3:
             continue
-        try:
-            lines = list(events(store.share, f"{job.journals}/{name}"))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            # The job is being deleted; or somebody has made a directory of such a name, which is nobody's journal.
-            continue
-        for offset, event in lines:
+        for offset, event in events(store.share, f"{job.journals}/{name}"):
             if event.get("node") == node and isinstance(event.get("attempt"), int):
                 found.append(Event(fields[0], fields[1], offset, event))
     return found

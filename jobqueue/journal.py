@@ -123,9 +123,12 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def events(share: Share, path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """All events of a journal with their offsets; lines that do not parse are passed over."""
+    """All events of a journal with their offsets; lines that do not parse are passed over.
+
+    None where it is gone, since its job is being deleted, or where somebody has made a directory of such a name.
+    """
     at = 0
-    for line in share.read(path).splitlines(keepends=True):
+    for line in (share.read_or_none(path) or b"").splitlines(keepends=True):
         event = _parse(line)
         if event is not None:
             yield at, event

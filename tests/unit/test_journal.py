@@ -194,3 +194,9 @@ def test_a_line_without_an_end_is_not_read_for_ever(journal: Journal, monkeypatc
     share = Counting()
     assert read_record(share, journal.path, 0, 1, 1) is None
     assert share.taken < 1 << 17
+
+
+def test_a_journal_that_is_gone_or_a_directory_tells_nothing(tmp_path: Path) -> None:
+    (tmp_path / "w.1.jsonl").mkdir()
+    assert list(events(Share(), str(tmp_path / "w.1.jsonl"))) == []
+    assert list(events(Share(), str(tmp_path / "w.2.jsonl"))) == []
