@@ -108,9 +108,10 @@ class Registration:
         return request
 
     def release_lock(self) -> None:
-        """Closes this process's hold on the worker's lock."""
-        if self._lock is not None:
-            self._lock.release()
+        """Closes this process's hold on the worker's lock; may be repeated."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
     def leave(self) -> bool:
         """Takes the worker's directory away; ``False`` if something that it owes is left, for a sweeper."""

@@ -215,3 +215,22 @@ def test_all_that_workers_owe_is_found(store: Store) -> None:
         ("a-h-0", False, "1.0000002.1.1.0.3"),
         ("b-h-0", True, "4.0000005.6.7.0.8.9"),
     ]
+
+
+def test_a_lock_is_released_once_however_often_its_worker_gives_up(store: Store) -> None:
+    """A worker that cannot come again, since the share is in trouble, gives up its old place at each try."""
+    registration = Registration(store, "w", 1)
+    released: list[int] = []
+    lock = registration._lock
+    assert lock is not None
+    real = lock.release
+
+    def release() -> None:
+        released.append(1)
+        real()
+
+    lock.release = release  # type: ignore[method-assign]
+    for _ in range(2):
+        registration.release_lock()
+    assert registration.leave()
+    assert released == [1]
