@@ -19,6 +19,8 @@ from jobqueue.store import Store
 
 # A worker that has not beaten in so many beats of ours is silent.
 SILENT_BEATS = 2
+# So often the lock of a worker is tried: where it is not refused to us by then, locks do not reach from host to host.
+_LOCK_TRIES = 3
 # So many beats of ours without one of its own, and it is dead: if nothing else is known of it; and if its lock, which
 # was seen held, is free.
 _DEAD_BEATS = 24
@@ -53,6 +55,7 @@ class _Pulse:
         # How many beats of ours lay between that and our last look.
         self.silence = 0
         self.was_locked = False
+        self.lock_tries = 0
         # Nothing that was counted holds: it is new to us, or we were away.
         self.is_fresh = True
 
@@ -176,8 +179,9 @@ class Watch:
             is_change = not pulse.is_fresh
             pulse.beat, pulse.beats, pulse.at = seen, self._beats, now
             pulse.silence, pulse.is_fresh = 0, False
-            if is_change and not pulse.was_locked:
+            if is_change and not pulse.was_locked and pulse.lock_tries < _LOCK_TRIES:
                 # RACE: it has just beaten, so it lives; a lock that is refused to us now is one that shuts out others.
+                pulse.lock_tries += 1
                 pulse.was_locked = self._store.share.is_locked(files.lock)
             return None
         pulse.silence = self._beats - pulse.beats

@@ -162,6 +162,14 @@ def test_a_lock_that_was_seen_held_is_not_tried_again(bench: Bench, monkeypatch:
     lock.release()
 
 
+def test_where_locks_reach_nobody_they_are_tried_three_times(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = bench.watched(monkeypatch, "is_locked", "/lock")
+    bench.come("b")
+    for _ in range(10):
+        bench.pass_one("b")
+    assert len(tried) == 3
+
+
 def test_a_lock_that_is_held_does_not_keep_a_silent_worker_alive_for_ever(bench: Bench) -> None:
     bench.come("b")
     lock = Lock(bench.store.layout.worker("b").lock)
