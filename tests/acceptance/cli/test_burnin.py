@@ -64,8 +64,8 @@ def test_workers_are_really_killed_and_stopped_and_nothing_is_lost(
     assert told["kills"] == len(killed) >= 1
     stopped = {pid for pid, number in sent if number == signal.SIGSTOP}
     assert stopped == {pid for pid, number in sent if number == signal.SIGCONT}
-    # A worker that is stopped with its slot and its guard is three processes.
-    assert told["stops"] >= 1 and len(stopped) >= 3
+    # A worker that is stopped with its slot and its guard is three processes; one that is only coming is one.
+    assert told["stops"] >= 1 and len(stopped) >= told["stops"]
     assert not any(is_running(pid) for pid in {*stopped, *killed})
     assert [told[key] for key in ("committed_twice", "lost", "failed", "other")] == [[], [], [], []]
     assert list(told["recovery"]) == ["kill", "stop", "stop supervisor"]

@@ -212,6 +212,9 @@ def test_a_job_that_a_dead_worker_was_to_delete_is_removed_by_who_sweeps_it(
     handle = q.submit(gate.code)
     first = start("--slots", "1")
     gate.wait_for()
+    files = q.store.layout.worker(first.name())
+    # Its first beat, at which it reads its inbox; the next one is a quarter of an hour away.
+    until(lambda: os.stat(files.beat).st_mtime_ns > os.stat(files.info).st_mtime_ns, "it has beaten")
     q.queue.deleteJobs(handle)
     kill(first)
     assert (q.dir / "job1").exists()
