@@ -10,7 +10,7 @@ import jobqueue
 from jobqueue.attempt import Attempt
 from jobqueue.hierarchy import Node
 from jobqueue.journal import Journal
-from jobqueue.layout import RunningToken
+from jobqueue.layout import ClosedToken, RunningToken
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Aftermath, Ending, Lost
 from jobqueue.worker.charges import NOTHING, Charges, charges
@@ -208,3 +208,19 @@ def test_while_a_sweep_is_under_way_it_is_waited_for(queue: jobqueue.JobQueue, q
 
 def test_of_a_deleted_job_nothing_is_left_to_be_done(queue_dir: Path) -> None:
     assert _come_again(queue_dir, [Lost("slow-host-0", 7, 0, 1)])
+
+
+def test_what_somebody_else_has_tried_again_is_not_revived_as_well(queue: jobqueue.JobQueue, queue_dir: Path) -> None:
+    handle = _submit(queue, maxAttempts=1)
+    _run_slowly(queue_dir)
+    store = Store(str(queue_dir), QuickShare(5))
+    (name,) = store.share.names(store.layout.job(1).failed)
+    closed = ClosedToken.parse(name)
+    assert closed is not None
+    # RACE: a person has retried it after it was seen in failed/.
+    assert handle.retry() == 1
+    assert not store.tokens.revive(store.layout.job(1), closed)
+    with worker_on(queue_dir) as worker:
+        worker.run_all()
+    assert handle.attempt == 2
+    assert_sound(queue_dir)
