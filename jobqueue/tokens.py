@@ -158,7 +158,7 @@ class Tokens:
         self._seen_latched.pop(job.latch(parent), None)
         is_ready = self.is_unlatched(job, parent) and self._unblock(job, parent) is not None
         if is_ready:
-            self._wake_or_cancel(job.number)
+            self.wake_or_cancel(job.number)
         return is_ready
 
     def is_unlatched(self, job: JobLayout, parent: int) -> bool:
@@ -239,10 +239,10 @@ class Tokens:
     def wake_rest(self) -> None:
         """Wakes what is given back; to be called again where the share kept us from it."""
         for number in list(self._unwoken):
-            self._wake_or_cancel(number)
+            self.wake_or_cancel(number)
             self._unwoken.discard(number)
 
-    def _wake_or_cancel(self, number: int) -> None:
+    def wake_or_cancel(self, number: int) -> None:
         """After a token has come back into ready/: wakes its job, which may have been cancelled meanwhile."""
         if self._index.wake(number) is None and self._index.find(number, ("done",)):
             # Nobody takes up anything of a job that is done.
@@ -293,7 +293,7 @@ class Tokens:
             return False
         if has_children and self.is_unlatched(job, closed.node):
             self._unblock(job, closed.node)
-        self._wake_or_cancel(job.number)
+        self.wake_or_cancel(job.number)
         return True
 
     def revive(self, job: JobLayout, closed: ClosedToken) -> bool:
@@ -302,7 +302,7 @@ class Tokens:
         # It had begun, so it waits for nothing.
         if not self._share.try_move(job.failed, closed.name, job.ready, token.name):
             return False
-        self._wake_or_cancel(job.number)
+        self.wake_or_cancel(job.number)
         return True
 
     def finish_retries(self, job: JobLayout) -> None:
@@ -314,7 +314,7 @@ class Tokens:
             token = Token.parse(name)
             # With its first name a token has never left blocked/, and its latch has somebody who will empty it.
             if token and token.move and self.is_unlatched(job, token.node) and self._unblock(job, token.node):
-                self._wake_or_cancel(job.number)
+                self.wake_or_cancel(job.number)
 
     def resume(self, job: JobLayout, first: int = 0, count: int | None = None) -> int | None:
         """Unblocks and wakes what somebody should have who was cut short.

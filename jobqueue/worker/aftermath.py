@@ -117,6 +117,10 @@ class Aftermath:
             if token.slot in slots:
                 with troubles.kept():
                     self.end(worker, token, ending.for_token(token), spool)
+        if ending.action == "cancel" and ending.job is not None:
+            # RACE: the slot may have been killed just as it gave back what was to be cancelled, and before it looked.
+            with troubles.kept():
+                store.tokens.wake_or_cancel(ending.job)
         # Order matters: the process is gone, so nothing moves from running/ to won/ behind our back any more.
         for won in store.tokens.won_of(worker):
             if won.slot in slots:

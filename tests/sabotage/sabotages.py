@@ -157,7 +157,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "retry-without-wake", "jobqueue/tokens.py",
-        "            self._unblock(job, closed.node)\n        self._wake_or_cancel(job.number)\n",
+        "            self._unblock(job, closed.node)\n        self.wake_or_cancel(job.number)\n",
         "            self._unblock(job, closed.node)\n",
         "a job that is tried again is found by nobody",
         ("tests/races/test_park_and_wake.py",),

@@ -106,3 +106,12 @@ def test_only_trouble_of_the_share_keeps_a_token_back_for_what_was_printed(
         share.number = 0
     _clear(store, Ending("stop", "the worker ended"), spool)
     assert store.tokens.running_of(_WORKER) == []
+
+
+def test_what_a_slot_gave_back_as_it_was_killed_for_a_cancel_is_cancelled_too(store: Store, spool: Spool) -> None:
+    submit(store, 2)
+    store.index.put(1, "done")
+    # RACE: its last call was executed, and it could not look any more whether the job was cancelled meanwhile.
+    _clear(store, Ending("cancel", "somebody asked", 1), spool)
+    assert store.tokens.counts(store.layout.job(1))["ready"] == 0
+    assert store.tokens.counts(store.layout.job(1))["cancelled"] == 3
