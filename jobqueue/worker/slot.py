@@ -8,7 +8,6 @@ may be ready), ``grant`` (one more job may be taken), ``slot`` (a new number for
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -25,13 +24,12 @@ from jobqueue.layout import QUEUE_VARIABLE, RunningToken
 from jobqueue.procedures import describe
 from jobqueue.store import Store
 from jobqueue.streams import Spool
+from jobqueue.trouble import SPOILED
 from jobqueue.worker.runner import Runner, Seat, Step
 
 _TICK_S = 0.5
 _MAX_TEXT = 500
 _MAX_TRACEBACK = 4000
-# What only a process answers that a job has spoiled: the share is not to blame, and the next job would suffer.
-_SPOILED = frozenset({errno.EMFILE, errno.EFBIG, errno.EBADF})
 _LONGEST_WAIT_S = 30.0
 
 
@@ -122,7 +120,7 @@ class SlotProcess:
                     self._runner.reconcile()
                 wait_s = _TICK_S
             except (OSError, JobQueueError) as error:
-                if isinstance(error, OSError) and error.errno in _SPOILED:
+                if isinstance(error, OSError) and error.errno in SPOILED:
                     raise
                 self._store.log.warning("%s; looking again in %g s.", error, wait_s)
                 self._listen(wait_s)
