@@ -96,15 +96,17 @@ class Supervisor:
     def _step(self) -> None:
         """Hears what slots say; now and then, and when a signal has come, does the chores."""
         is_time = False
-        for key, _ in self._selector.select(_CHORES_S):
+        is_idle = any(slot.is_idle for slot in self.crew.slots)
+        pause_s = min(_CHORES_S, self._settings.poll_s) if is_idle else _CHORES_S
+        for key, _ in self._selector.select(pause_s):
             if isinstance(key.data, Slot):
                 self.crew.listen(key.data)
             else:
                 self._signals.drain()
                 is_time = True
         now = self._clock.monotonic()
-        if is_time or now >= self._chores_at:
-            self._chores_at = now + _CHORES_S
+        if is_time or now >= self._chores_at + pause_s:
+            self._chores_at = now
             self._do_chores(now)
 
     def _do_chores(self, now: float) -> None:
