@@ -11,11 +11,11 @@ UV := $(shell command -v uv 2>/dev/null)
 
 # "compat": a plain path in .pth, which costs a starting interpreter less than setuptools' import hook.
 ifdef UV
-INSTALL = uv pip install --quiet --python $(BIN)/python -c constraints.txt -C editable_mode=compat
-VENV = uv venv --quiet --python $(PYTHON) .venv
+install = uv pip install --quiet --python $(1)/bin/python -c constraints.txt -C editable_mode=compat
+venv = uv venv --quiet --python $(PYTHON) $(1)
 else
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --config-settings editable_mode=compat
-VENV = $(PYTHON) -m venv .venv
+install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --config-settings editable_mode=compat
+venv = $(PYTHON) -m venv $(1)
 endif
 
 .DEFAULT_GOAL := help
@@ -55,8 +55,8 @@ lab: .venv/dev ## all kinds of shares in real guests: tests, faults, power cuts,
 	@for kind in local nfs3 nfs4.2 smb; do $(BIN)/python -m tests.lab.power --share $$kind --cuts $(LAB_RUNS) || exit 1; done
 	@$(BIN)/python -m tests.lab.recovery
 
-bench: .venv/dev ## the bars: jobs and submissions a second, start-up, memory (BENCH_ARGS="--quick --json FILE")
-	@$(BIN)/python -m benchmarks.bars $(BENCH_ARGS)
+bench: .venv/bench/ready ## our bars, and other queues side by side: an hour and a half (BENCH_ARGS=--quick: some minutes)
+	@.venv/bench/bin/python -m benchmarks $(BENCH_ARGS)
 
 lint: .venv/dev ## ruff and mypy
 	$(BIN)/ruff check
@@ -79,13 +79,21 @@ clean: ## remove what the other targets made
 	@echo "Setting up .venv (once, with $(if $(UV),uv,pip))."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "jobqueue needs Python 3.10 or newer: make PYTHON=python3.12")'
 	@rm -rf .venv
-	@$(VENV)
+	@$(call venv,.venv)
 	@touch $@
 
 .venv/demo: .venv/python
-	@$(INSTALL) -e '.[demo]'
+	@$(call install,.venv) -e '.[demo]'
 	@touch $@
 
 .venv/dev: .venv/python
-	@$(INSTALL) -e '.[test,docs,lint]'
+	@$(call install,.venv) -e '.[test,docs,lint]'
 	@touch $@ .venv/demo
+
+# Other queues bring much along, so they get an environment of their own.
+.venv/bench/ready: .venv/python
+	@echo "Setting up .venv/bench (once)."
+	@rm -rf .venv/bench
+	@$(call venv,.venv/bench)
+	@$(call install,.venv/bench) -e '.[bench]'
+	@touch $@

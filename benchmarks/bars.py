@@ -1,6 +1,4 @@
-"""Measures the queue against its bars, and prints a table: bar, measured, met or missed by how much.
-
-    python -m benchmarks.bars [--json FILE] [--quick]
+"""Our own bars: what is measured of the queue alone, and how much of it there has to be.
 
 What is measured, on /dev/shm where it is there, else in the directory for temporary files:
 
@@ -12,16 +10,13 @@ What is measured, on /dev/shm where it is there, else in the directory for tempo
 - `import jobqueue` beyond a bare Python, as whole processes in turn; the median of 15;
 - memory of a worker's processes near the end of 10,000 jobs.
 
-On a machine that does something else the numbers are worse than they could be; its load is printed with them. The exit
-code is 0 whether the bars are met or not.
+On a machine that does something else the numbers are worse than they could be; its load is noted with them.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jobqueue
 from jobqueue.layout import Entry
@@ -230,12 +225,6 @@ def memory(tmp: Path, _repeats: int) -> list[Bar]:
     return [*bars, Bar("memory of the worker (RSS), N = 10,000", "MB", 60, rss_mb, note=note)]
 
 
-def machine() -> str:
-    """On what this was measured."""
-    load = "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg())
-    return f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load}"
-
-
 def table(bars: Sequence[Bar]) -> str:
     """The table, for people."""
     lines = [f"{'what':46} {'bar':>12} {'measured':>12}  verdict"]
@@ -246,26 +235,4 @@ def table(bars: Sequence[Bar]) -> str:
     return "\n".join(lines)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.bars", description="Measures the queue against its bars."
-    )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers to a file")
-    parser.add_argument("--quick", action="store_true", help="each once; for a look, not for a number")
-    arguments = parser.parse_args(argv)
-    shm = Path("/dev/shm")
-    tmp = shm if os.access(shm, os.W_OK) else Path(tempfile.gettempdir())
-    before = machine()
-    bars: list[Bar] = []
-    parts: list[Callable[[Path, int], list[Bar]]] = [importing, listing, submitting, memory, jobs]
-    for part in parts:
-        bars += part(tmp, 1 if arguments.quick else 5)
-    sys.stdout.write(f"In {tmp}; before: {before}; after: {machine()}.\n{table(bars)}\n")
-    if arguments.json is not None:
-        found: list[dict[str, Any]] = [{**bar._asdict(), "verdict": bar.verdict} for bar in bars]
-        arguments.json.write_text(json.dumps({"before": before, "after": machine(), "bars": found}, indent=1) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+PARTS: list[Callable[[Path, int], list[Bar]]] = [importing, listing, submitting, memory, jobs]

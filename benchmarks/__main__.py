@@ -1,0 +1,89 @@
+"""Measures everything: our own bars, and all peers side by side. `make bench` calls this.
+
+    python -m benchmarks [--quick] [--only bars|peers] [--peers NAME[,NAME...]]
+
+The raw figures are written to a file in `benchmarks/results/`, and the tables to the terminal. What the documentation
+shows is made of such a file: `python -m benchmarks.report FILE`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks import bars, machine, side_by_side
+from benchmarks.peers import PEERS
+from benchmarks.report import RESULTS, as_text
+from benchmarks.scaling import scaling
+
+
+def _peers(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no {unknown[0]!r}; there are {', '.join(PEERS)}")
+    return names
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures the queue, and its peers.")
+    parser.add_argument("--quick", action="store_true", help="a part of it, each once: some minutes; for a look")
+    parser.add_argument("--only", choices=("bars", "peers"), help="our own bars alone, or the peers alone")
+    parser.add_argument("--peers", type=_peers, default=list(PEERS), metavar="NAME,...", help="these alone")
+    arguments = parser.parse_args(argv)
+    peers = []
+    for name in arguments.peers:
+        if missing := PEERS[name].missing():
+            sys.stderr.write(f"{name} is left out: {missing} is not there.\n")
+        else:
+            peers.append(name)
+    extent = side_by_side.QUICK if arguments.quick else side_by_side.FULL
+    begun = time.strftime("%Y-%m-%dT%H%M%S")
+    figures: dict[str, Any] = {
+        "begun": begun,
+        "machine": machine.describe(side_by_side.folders()),
+        "versions": {name: PEERS[name].version() for name in peers},
+        "extent": extent._asdict(),
+        "load": [machine.load()],
+        "bars": [],
+        "runs": [],
+    }
+    bar, done, passed, what = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+    with Progress(bar, done, passed, what, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=None)
+
+        def tell(at: int, total: int, description: str) -> None:
+            progress.update(task, completed=at, total=total, description=description)
+
+        if arguments.only != "peers":
+            figures["bars"] = _bars(1 if arguments.quick else 5, tell)
+        if arguments.only != "bars":
+            figures["runs"] = side_by_side.measure(extent, peers, tell)
+    figures["load"].append(machine.load())
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{'quick-' if arguments.quick else ''}{begun}.json"
+    path.write_text(json.dumps(figures, indent=1) + "\n")
+    sys.stdout.write(f"{as_text(figures)}\nThe raw figures are in {path}.\n")
+    return 0
+
+
+def _bars(repeats: int, tell: side_by_side.Progress) -> list[dict[str, Any]]:
+    """Our own bars; those that rest on the peers are made of the runs."""
+    parts = [*bars.PARTS, scaling]
+    found: list[bars.Bar] = []
+    for at, part in enumerate(parts):
+        tell(at, len(parts), f"our own bars: {part.__name__}")
+        found += part(Path(side_by_side.folders()[side_by_side.TMPFS]), repeats)
+    return [{**bar._asdict(), "verdict": bar.verdict} for bar in found]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

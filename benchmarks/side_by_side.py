@@ -1,0 +1,150 @@
+"""All peers side by side: which runs there are, in which order, and what they have found.
+
+Each run is a process of its own (`benchmarks.drive`). In each round every peer has its turn with every number of
+workers before the next round begins, so that a spell of load, or of heat, falls on all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from benchmarks.drive import Plan
+from benchmarks.peers import PEERS
+from benchmarks.peers.base import ROOT
+
+OURS = "jobqueue"
+BARE = "bare processes"
+TMPFS, DISK = "tmpfs", "disk"
+
+Run = dict[str, Any]
+# Told before each run: its number, how many there are, and what it is.
+Progress = Callable[[int, int, str], None]
+
+
+class Extent(NamedTuple):
+    """How much is measured.
+
+    Attributes:
+        rounds: how often each run is made.
+        sizes: the numbers of no-ops.
+        large: the number that only our own queue is measured with.
+        workers: the numbers of workers.
+        leaves: of the hierarchy.
+        commands: how many.
+        kill_limit_s: how long it is waited for a job whose worker was killed.
+        limit_s: what takes longer is not waited for, and not tried again.
+        places: `TMPFS`, `DISK`.
+    """
+
+    rounds: int = 5
+    sizes: tuple[int, ...] = (100, 1_000, 10_000)
+    large: int | None = 100_000
+    workers: tuple[int, ...] = (1, 2, 4)
+    leaves: int = 1_000
+    commands: int = 1_000
+    kill_limit_s: float = 120.0
+    limit_s: float = 120.0
+    places: tuple[str, ...] = (TMPFS, DISK)
+
+
+FULL = Extent()
+QUICK = Extent(
+    rounds=1, sizes=(100, 1_000), large=None, workers=(1, 2), leaves=200, commands=200, kill_limit_s=20.0, limit_s=30.0
+)
+
+
+def folders() -> dict[str, str]:
+    """Where is measured."""
+    shm = "/dev/shm"
+    return {TMPFS: shm if os.access(shm, os.W_OK) else tempfile.gettempdir(), DISK: tempfile.gettempdir()}
+
+
+def measure(extent: Extent, peers: list[str], progress: Progress) -> list[Run]:
+    """Makes all runs.
+
+    Raises:
+        subprocess.CalledProcessError: a run failed; what it printed has gone to the standard error.
+    """
+    runs: list[Run] = []
+    late: set[tuple[str, str, int, int]] = set()
+    plans = [(number, place, plan) for number in range(extent.rounds) for place, plan in _timed(extent, peers, number)]
+    for at, (number, place, planned) in enumerate(plans):
+        plan = _without(planned, place, late)
+        if plan is None:
+            continue
+        progress(at, len(plans), f"round {number + 1}: {plan.work}, {plan.peer}, {plan.workers} workers, {place}")
+        run = _run(plan, place, number)
+        for size, seen in run.get("sizes", {}).items():
+            if "late_s" in seen:
+                late.add((plan.peer, place, plan.workers, int(size)))
+        runs.append(run)
+    progress(len(plans), len(plans), "a worker is killed")
+    return [*runs, *kills(extent, peers)]
+
+
+def _without(plan: Plan, place: str, late: set[tuple[str, str, int, int]]) -> Plan | None:
+    """The plan without what has taken too long once; ``None`` if nothing is left."""
+    if plan.work != "noops":
+        return plan
+    sizes = tuple(size for size in plan.sizes if (plan.peer, place, plan.workers, size) not in late)
+    return plan._replace(sizes=sizes) if sizes else None
+
+
+def _timed(extent: Extent, peers: list[str], number: int) -> Iterator[tuple[str, Plan]]:
+    """The runs of one round of which the time is measured, and those that count."""
+    where = folders()
+    limits: dict[str, Any] = {"limit_s": extent.limit_s}
+    for workers in extent.workers:
+        for place in extent.places:
+            for name in _turned(peers, number):
+                if name != BARE and (place == TMPFS or PEERS[name].is_file_based):
+                    yield place, Plan(name, "noops", where[place], workers, extent.sizes, **limits)
+        if extent.large and OURS in peers:
+            yield TMPFS, Plan(OURS, "noops", where[TMPFS], workers, (extent.large,), **limits)
+        for name in _turned(peers, number):
+            yield TMPFS, Plan(name, "commands", where[TMPFS], workers, (extent.commands,), **limits)
+            if number == 0 and not PEERS[name].counts:
+                yield TMPFS, Plan(name, "counted", where[TMPFS], workers, (extent.sizes[-1],), **limits)
+    for name in _turned(peers, number):
+        if name != BARE and "hierarchy" not in PEERS[name].lacks:
+            yield TMPFS, Plan(name, "hierarchy", where[TMPFS], 2, (extent.leaves,), **limits)
+
+
+def _turned(peers: list[str], number: int) -> list[str]:
+    """The peers in another order for each round: none always follows the same one."""
+    at = number % len(peers)
+    return peers[at:] + peers[:at]
+
+
+def kills(extent: Extent, peers: list[str]) -> list[Run]:
+    """A worker of each peer is killed, in all of them at once, since all that they do is to wait."""
+    where = folders()[TMPFS]
+    able = [name for name in peers if name != BARE and "kill" not in PEERS[name].lacks]
+    runs: list[Run] = []
+    for number in range(min(3, extent.rounds)):
+        plans = [Plan(name, "kill", where, 2, (), extent.kill_limit_s) for name in able]
+        with ThreadPoolExecutor(len(plans) or 1) as pool:
+            found = list(pool.map(lambda plan: _run(plan, TMPFS, number), plans))  # noqa: B023 - done within the turn
+        runs += found
+        # Once is enough to see that nothing comes.
+        able = [run["peer"] for run in found if "again_s" in run]
+    return runs
+
+
+def _run(plan: Plan, place: str, number: int) -> Run:
+    """One run in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.drive", json.dumps(plan._asdict())]
+    load = os.getloadavg()[0]
+    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
+    # Some peers print, too; our line is the last one.
+    found = json.loads(answer.stdout.splitlines()[-1])
+    size = {"size": plan.sizes[0]} if plan.sizes and plan.work != "noops" else {}
+    head = {"work": plan.work, "peer": plan.peer, "place": place, "workers": plan.workers, "round": number}
+    return {**head, **size, "load": round(load, 2), **found}
