@@ -38,8 +38,9 @@ def test_a_figure_is_the_median_of_all_rounds_for_each_job() -> None:
 
 def test_what_was_not_done_freely_is_the_sum_and_marked() -> None:
     figures = _figures(_noops("jug", n100={"submit_s": 0.1, "drain_s": 0.3}))
-    value, mark = figures.noops("jug", TMPFS, 1, 100, "total")
-    assert (value, mark) == (pytest.approx(4.0), "*")
+    cell = figures.noops("jug", TMPFS, 1, 100, "total")
+    assert cell.value == pytest.approx(4.0)
+    assert cell.word == "*"
 
 
 def test_what_took_too_long_is_no_number_and_loses() -> None:
