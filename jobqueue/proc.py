@@ -5,13 +5,15 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import select
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Protocol, TextIO
+from typing import Protocol, TextIO
 
 from jobqueue.errors import JobStateError
+
+_BLOCK_BYTES = 65_536
 
 
 class AttemptSeam(Protocol):
@@ -198,25 +200,22 @@ class JobProc:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            bufsize=0,
             env=None if env is None else dict(env),
             cwd=cwd or seam.running_dir,
         )
         assert process.stdout is not None and process.stderr is not None
-        callbacks = _OneAtATime()
-        readers = [
-            threading.Thread(target=_pump, args=(pipe, into, callbacks.guard(callback), process), daemon=True)
-            for pipe, into, callback in (
-                (process.stdout, seam.stdout, self.stdoutCallback),
-                (process.stderr, seam.stderr, self.stderrCallback),
+        with process.stdout, process.stderr:
+            failure = _read_all(
+                process,
+                {
+                    process.stdout.fileno(): _Pump(seam.stdout, self.stdoutCallback),
+                    process.stderr.fileno(): _Pump(seam.stderr, self.stderrCallback),
+                },
             )
-        ]
-        for reader in readers:
-            reader.start()
-        for reader in readers:
-            reader.join()
         code = process.wait()
-        if callbacks.failure is not None:
-            raise callbacks.failure
+        if failure is not None:
+            raise failure
         return code
 
     def _seam(self) -> AttemptSeam | None:
@@ -226,52 +225,77 @@ class JobProc:
         self._attempt = seam
 
 
-class _OneAtATime:
-    """Lets two threads call callbacks one after the other, and keeps the first exception of either."""
+class _Pump:
+    """Copies what a command writes to one of its streams, and hands over its lines.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.failure: BaseException | None = None
+    Args:
+        into: where it is copied to.
+        callback: told the number and the text of each line.
+    """
 
-    def guard(self, callback: Callable[[int, str], None]) -> Callable[[int, str], bool]:
-        def call(number: int, line: str) -> bool:
-            with self._lock:
-                if self.failure is None:
-                    try:
-                        callback(number, line)
-                    # SystemExit in a callback, too, is to be raised in the thread that called execCmd.
-                    except BaseException as error:  # noqa: BLE001  raised again there
-                        self.failure = error
-                return self.failure is None
+    def __init__(self, into: TextIO, callback: Callable[[int, str], None]) -> None:
+        self._into = into
+        self._callback: Callable[[int, str], None] | None = callback
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace").decode
+        self._pending = ""
+        self._number = 0
 
-        return call
+    def take(self, block: bytes) -> None:
+        """Takes what was written next; nothing at the end.
+
+        Raises:
+            BaseException: whatever the callback has raised.
+        """
+        text = self._decode(block, final=not block)
+        self._into.write(text)
+        self._into.flush()
+        # A long line comes in many blocks; what only one name refers to grows in its place.
+        pending, self._pending = self._pending, ""
+        pending += text
+        *lines, self._pending = _split(pending, final=not block)
+        for line in lines:
+            self._number += 1
+            if self._callback is not None:
+                self._callback(self._number, line)
+
+    def mute(self) -> None:
+        """Hands over nothing any more."""
+        self._callback = None
 
 
-def _pump(
-    pipe: IO[bytes],
-    into: TextIO,
-    callback: Callable[[int, str], bool],
-    process: subprocess.Popen[bytes],
-) -> None:
-    """Copies a pipe to a stream and hands over its lines, until all writers have closed it."""
-    decode = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace").decode
-    pending = ""
-    number = 0
-    with pipe:
-        while True:
-            # read1: what is there now, so that a line is seen when it is written.
-            block = pipe.read1(65536)  # type: ignore[attr-defined]
-            text = decode(block, final=not block)
-            into.write(text)
-            into.flush()
-            pending += text
-            *lines, pending = _split(pending, final=not block)
-            for line in lines:
-                number += 1
-                if not callback(number, line):
-                    process.kill()
+def _read_all(process: subprocess.Popen[bytes], pumps: Mapping[int, _Pump]) -> BaseException | None:
+    """Reads a command's streams, as something comes, until all writers have closed them.
+
+    By one thread, in one loop: starting two threads would cost a short command as much as the queue does.
+
+    Args:
+        process: the command.
+        pumps: by file descriptor.
+
+    Returns:
+        The first exception of a callback, if there was one: the command was killed then, and no other callback called.
+    """
+    failure: BaseException | None = None
+    poll = select.poll()
+    for fd in pumps:
+        poll.register(fd, select.POLLIN)
+    still_open = len(pumps)
+    while still_open:
+        for fd, _ in poll.poll():
+            # What is there now, so that a line is seen when it is written.
+            block = os.read(fd, _BLOCK_BYTES)
+            try:
+                pumps[fd].take(block)
+            # SystemExit in a callback, too, is to be raised by execCmd.
+            except BaseException as error:  # noqa: BLE001  raised again there
+                failure = failure or error
+                process.kill()
+                for pump in pumps.values():
+                    pump.mute()
             if not block:
-                return
+                poll.unregister(fd)
+                still_open -= 1
+    return failure
 
 
 def _split(text: str, *, final: bool) -> list[str]:

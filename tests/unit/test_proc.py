@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobqueue.errors import JobStateError
-from jobqueue.proc import JobProc, _OneAtATime, _pump, _split
+from jobqueue.proc import JobProc, _Pump, _read_all, _split
 from tests.unit.procs.attempts import RecordingAttempt
 
 # --- outside a run ----------------------------------------------------------------------------------------------------
@@ -150,24 +151,6 @@ def test_a_line_of_many_megabytes_is_one_line(attempt: RecordingAttempt) -> None
 # --- the pump ---------------------------------------------------------------------------------------------------------
 
 
-class Pieces:
-    """A pipe out of which the given blocks come, one at each read."""
-
-    def __init__(self, *blocks: bytes) -> None:
-        self._blocks = iter(blocks)
-        self.closed = False
-
-    def read1(self, size: int, /) -> bytes:
-        assert size > 0
-        return next(self._blocks, b"")
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.closed = True
-
-
 class Killable:
     """A process that can only be killed."""
 
@@ -181,19 +164,16 @@ class Killable:
 def _pumped(*blocks: bytes) -> tuple[str, list[str]]:
     into = io.StringIO(newline="")
     lines: list[str] = []
-    pipe: Any = Pieces(*blocks)
-    process: Any = Killable()
 
-    def callback(number: int, line: str) -> bool:
+    def callback(number: int, line: str) -> None:
         lines.append(line)
         # What a line holds was copied before it is handed over, so that the two have one order.
         assert into.getvalue().startswith("".join(lines))
         assert number == len(lines)
-        return True
 
-    _pump(pipe, into, callback, process)
-    assert pipe.closed
-    assert process.kills == 0
+    pump = _Pump(into, callback)
+    for block in (*blocks, b""):
+        pump.take(block)
     return into.getvalue(), lines
 
 
@@ -214,14 +194,6 @@ def test_bytes_that_are_no_text_are_shown_as_numbers() -> None:
     assert _pumped(b"K\xe4se\n", b"\xe2\x98") == ("K\\xe4se\n\\xe2\\x98", ["K\\xe4se\n", "\\xe2\\x98"])
 
 
-def test_the_output_is_read_to_its_end_after_the_command_was_killed() -> None:
-    pipe: Any = Pieces(b"one\ntwo\n", b"three\n")
-    process: Any = Killable()
-    into = io.StringIO()
-    _pump(pipe, into, lambda number, _: number < 2, process)
-    assert (into.getvalue(), pipe.closed, process.kills) == ("one\ntwo\nthree\n", True, 2)
-
-
 @pytest.mark.parametrize(
     ("text", "final", "expected"),
     [
@@ -234,41 +206,61 @@ def test_what_has_no_end_yet_is_kept(text: str, final: bool, expected: list[str]
     assert _split(text, final=final) == expected
 
 
-# --- one at a time ----------------------------------------------------------------------------------------------------
+# --- both streams -----------------------------------------------------------------------------------------------------
 
 
-def test_two_callbacks_are_called_one_after_the_other() -> None:
-    callbacks = _OneAtATime()
-    inside, go_on = threading.Event(), threading.Event()
-    order: list[str] = []
+class _Read(NamedTuple):
+    """What became of two streams that were read to their ends."""
 
-    def first(number: int, line: str) -> None:
-        inside.set()
-        go_on.wait(60)
-        order.append("first")
-
-    one = threading.Thread(target=callbacks.guard(first), args=(1, ""))
-    one.start()
-    assert inside.wait(60)
-    assert callbacks._lock.locked()
-    two = threading.Thread(target=callbacks.guard(lambda *_: order.append("second")), args=(1, ""))
-    two.start()
-    go_on.set()
-    one.join()
-    two.join()
-    assert order == ["first", "second"]
+    failure: BaseException | None
+    copied: list[str]
+    kills: int
 
 
-def test_after_the_first_failure_no_callback_is_called() -> None:
-    callbacks = _OneAtATime()
-    called: list[int] = []
+def _read(out: bytes, err: bytes, callback: Callable[[int, str], None]) -> _Read:
+    copies = [io.StringIO(), io.StringIO()]
+    pumps = {}
+    for text, into in zip((out, err), copies, strict=True):
+        fd, writer = os.pipe()
+        os.write(writer, text)
+        os.close(writer)
+        pumps[fd] = _Pump(into, callback)
+    process: Any = Killable()
+    failure = _read_all(process, pumps)
+    for fd in pumps:
+        os.close(fd)
+    return _Read(failure, [into.getvalue() for into in copies], process.kills)
 
-    def fail(number: int, line: str) -> None:
+
+def test_both_streams_are_read_to_their_ends() -> None:
+    lines: list[tuple[int, str]] = []
+    read = _read(b"one\ntwo", b"three\n", lambda number, line: lines.append((number, line)))
+    assert read == (None, ["one\ntwo", "three\n"], 0)
+    assert sorted(lines) == [(1, "one\n"), (1, "three\n"), (2, "two")]
+
+
+def test_after_the_first_failure_the_output_is_copied_and_no_callback_called() -> None:
+    called: list[str] = []
+
+    def fail(_number: int, line: str) -> None:
+        called.append(line)
         raise ValueError(line)
 
-    assert callbacks.guard(lambda number, _: called.append(number))(1, "fine")
-    assert not callbacks.guard(fail)(1, "one")
-    assert not callbacks.guard(fail)(2, "two")
-    assert not callbacks.guard(lambda number, _: called.append(number))(2, "late")
-    assert called == [1]
-    assert str(callbacks.failure) == "one"
+    read = _read(b"one\ntwo\n", b"three\n", fail)
+    assert str(read.failure) == "one\n"
+    assert called == ["one\n"]
+    assert read.copied == ["one\ntwo\n", "three\n"]
+    assert read.kills == 1
+
+
+def test_no_thread_is_started_for_a_command(attempt: RecordingAttempt) -> None:
+    callers = set()
+
+    class Curious(Listener):
+        def stdoutCallback(self, lineNr: int, line: str) -> None:
+            callers.add(threading.current_thread())
+
+        stderrCallback = stdoutCallback
+
+    Curious(attempt).execCmd("echo one; echo two >&2")
+    assert callers == {threading.current_thread()}
