@@ -56,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "bars": [],
         "runs": [],
     }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{'quick-' if arguments.quick else ''}{begun}.json"
     bar, done, passed, what = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     with Progress(bar, done, passed, what, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
@@ -66,13 +68,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.only != "peers":
             figures["bars"] = _bars(1 if arguments.quick else 5, tell)
         if arguments.only != "bars":
-            figures["runs"] = side_by_side.measure(extent, peers, tell)
+            for run in side_by_side.measure(extent, peers, tell):
+                figures["runs"].append(run)
+                path.write_text(as_file(figures))
     figures["load"].append(machine.load())
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{'quick-' if arguments.quick else ''}{begun}.json"
-    path.write_text(json.dumps(figures, indent=1) + "\n")
+    path.write_text(as_file(figures))
     sys.stdout.write(f"{as_text(figures)}\nThe raw figures are in {path}.\n")
     return 0
+
+
+def as_file(figures: dict[str, Any]) -> str:
+    """JSON with a line for each run."""
+    runs = ",\n".join(json.dumps(run) for run in figures["runs"])
+    rest = json.dumps({key: value for key, value in figures.items() if key != "runs"}, indent=1)
+    return f'{rest[:-2]},\n "runs": [\n{runs}\n ]\n}}\n'
 
 
 def _bars(repeats: int, tell: side_by_side.Progress) -> list[dict[str, Any]]:

@@ -7,10 +7,11 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from benchmarks.peers import PEERS
 from benchmarks.side_by_side import BARE, DISK, OURS, TMPFS
 
 # Those that keep no account of what became of a job: that they are quicker is no loss.
-MESSAGES = ("dirq", "persist-queue")
+MESSAGES = tuple(name for name, peer in PEERS.items() if peer.is_queue_alone)
 # What is measured of no-ops.
 WORDS = {"total": "submission to end", "drain": "draining"}
 
@@ -51,9 +52,10 @@ class Figures:
         self.workers: list[int] = list(raw["extent"]["workers"])
 
     def runs(self, work: str, peer: str, **fields: Any) -> list[dict[str, Any]]:
-        """The runs of a kind; ``fields`` as in the file."""
+        """The runs of a kind that came to their end; ``fields`` as in the file."""
         wanted = {"work": work, "peer": peer, **fields}
-        return [run for run in self.raw["runs"] if all(run.get(key) == value for key, value in wanted.items())]
+        runs = [run for run in self.raw["runs"] if "error" not in run]
+        return [run for run in runs if all(run.get(key) == value for key, value in wanted.items())]
 
     def noops(self, peer: str, place: str, workers: int, size: int, what: str) -> Cell:
         """Milliseconds for each no-op.

@@ -157,6 +157,16 @@ def _machine(figures: Figures) -> str:
     )
 
 
+def _errors(figures: Figures) -> str:
+    failed = [run for run in figures.raw["runs"] if "error" in run]
+    lines = [
+        f"- {run['peer']}: {run['work']}, {plural(run['workers'])}, {run['place']}, round {run['round'] + 1}: "
+        f"`{run['error'][:80]}`"
+        for run in failed
+    ]
+    return "\n".join(lines) or f"None: all {len(figures.raw['runs'])} runs came to their end."
+
+
 def _wrapped(text: str, begin: str) -> str:
     """A paragraph of Markdown whose lines are short enough to be read."""
     return textwrap.fill(
@@ -179,6 +189,7 @@ BLOCKS: dict[str, Callable[[Figures], str]] = {
     "commands": _commands,
     "kill": _kill,
     "counts": _counts,
+    "errors": _errors,
     "settings": _settings,
 }
 

@@ -28,6 +28,10 @@ Run = dict[str, Any]
 Progress = Callable[[int, int, str], None]
 
 
+# What takes longer than this is done so many times, not in each round.
+_LONG_S, _LONG_ROUNDS = 15.0, 3
+
+
 class Extent(NamedTuple):
     """How much is measured.
 
@@ -66,35 +70,43 @@ def folders() -> dict[str, str]:
     return {TMPFS: shm if os.access(shm, os.W_OK) else tempfile.gettempdir(), DISK: tempfile.gettempdir()}
 
 
-def measure(extent: Extent, peers: list[str], progress: Progress) -> list[Run]:
-    """Makes all runs.
-
-    Raises:
-        subprocess.CalledProcessError: a run failed; what it printed has gone to the standard error.
-    """
-    runs: list[Run] = []
-    late: set[tuple[str, str, int, int]] = set()
+def measure(extent: Extent, peers: list[str], progress: Progress) -> Iterator[Run]:
+    """Makes all runs, and gives each as it has ended. One that failed has an ``error``, and the others go on."""
+    patience = Patience()
     plans = [(number, place, plan) for number in range(extent.rounds) for place, plan in _timed(extent, peers, number)]
     for at, (number, place, planned) in enumerate(plans):
-        plan = _without(planned, place, late)
+        plan = patience.shortened(planned, place)
         if plan is None:
             continue
         progress(at, len(plans), f"round {number + 1}: {plan.work}, {plan.peer}, {plan.workers} workers, {place}")
         run = _run(plan, place, number)
+        patience.note(plan, place, run)
+        yield run
+    progress(len(plans), len(plans), "a worker of each is killed")
+    yield from kills(extent, peers)
+
+
+class Patience:
+    """What is not repeated: no-ops that came to no end once, and those that have taken long three times."""
+
+    def __init__(self) -> None:
+        self._left: dict[tuple[str, str, int, int], int] = {}
+
+    def shortened(self, plan: Plan, place: str) -> Plan | None:
+        """The plan without what is not repeated; ``None`` if nothing is left."""
+        if plan.work != "noops":
+            return plan
+        sizes = tuple(size for size in plan.sizes if self._left.get((plan.peer, place, plan.workers, size), 1))
+        return plan._replace(sizes=sizes) if sizes else None
+
+    def note(self, plan: Plan, place: str, run: Run) -> None:
+        """Learns from a run."""
         for size, seen in run.get("sizes", {}).items():
+            key = (plan.peer, place, plan.workers, int(size))
             if "late_s" in seen:
-                late.add((plan.peer, place, plan.workers, int(size)))
-        runs.append(run)
-    progress(len(plans), len(plans), "a worker is killed")
-    return [*runs, *kills(extent, peers)]
-
-
-def _without(plan: Plan, place: str, late: set[tuple[str, str, int, int]]) -> Plan | None:
-    """The plan without what has taken too long once; ``None`` if nothing is left."""
-    if plan.work != "noops":
-        return plan
-    sizes = tuple(size for size in plan.sizes if (plan.peer, place, plan.workers, size) not in late)
-    return plan._replace(sizes=sizes) if sizes else None
+                self._left[key] = 0
+            elif seen["drain_s"] > _LONG_S:
+                self._left[key] = self._left.get(key, _LONG_ROUNDS) - 1
 
 
 def _timed(extent: Extent, peers: list[str], number: int) -> Iterator[tuple[str, Plan]]:
@@ -123,28 +135,32 @@ def _turned(peers: list[str], number: int) -> list[str]:
     return peers[at:] + peers[:at]
 
 
-def kills(extent: Extent, peers: list[str]) -> list[Run]:
+def kills(extent: Extent, peers: list[str]) -> Iterator[Run]:
     """A worker of each peer is killed, in all of them at once, since all that they do is to wait."""
     where = folders()[TMPFS]
     able = [name for name in peers if name != BARE and "kill" not in PEERS[name].lacks]
-    runs: list[Run] = []
     for number in range(min(3, extent.rounds)):
         plans = [Plan(name, "kill", where, 2, (), extent.kill_limit_s) for name in able]
         with ThreadPoolExecutor(len(plans) or 1) as pool:
-            found = list(pool.map(lambda plan: _run(plan, TMPFS, number), plans))  # noqa: B023 - done within the turn
-        runs += found
+            found = list(pool.map(_run, plans, [TMPFS] * len(plans), [number] * len(plans)))
+        yield from found
         # Once is enough to see that nothing comes.
         able = [run["peer"] for run in found if "again_s" in run]
-    return runs
 
 
 def _run(plan: Plan, place: str, number: int) -> Run:
     """One run in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.drive", json.dumps(plan._asdict())]
     load = os.getloadavg()[0]
-    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
-    # Some peers print, too; our line is the last one.
-    found = json.loads(answer.stdout.splitlines()[-1])
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
+    found: Run = {}
+    if answer.returncode:
+        sys.stderr.write(answer.stderr)
+        # The rest is for whoever sits there; it has paths of this machine in it.
+        found["error"] = (answer.stderr.strip().splitlines() or ["?"])[-1]
+    else:
+        # Some peers print, too; our line is the last one.
+        found = json.loads(answer.stdout.splitlines()[-1])
     size = {"size": plan.sizes[0]} if plan.sizes and plan.work != "noops" else {}
     head = {"work": plan.work, "peer": plan.peer, "place": place, "workers": plan.workers, "round": number}
     return {**head, **size, "load": round(load, 2), **found}

@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import work
 from benchmarks.drive import WORKS, Driver, Ground, LateError, Plan, Stage, wait_until
 from benchmarks.peers.base import Job, Peer, PeerError
-from benchmarks.side_by_side import BARE, FULL, OURS, QUICK, Extent, _timed, _without
+from benchmarks.side_by_side import BARE, FULL, OURS, QUICK, Extent, Patience, _timed
 
 
 class Threads(Peer):
@@ -173,7 +174,25 @@ def test_the_peers_begin_in_another_order_in_each_round() -> None:
     assert len({next(plan.peer for _, plan in _timed(FULL, peers, number)) for number in range(3)}) == 3
 
 
+def _with(size: int, **seen: float) -> dict[str, Any]:
+    return {"sizes": {str(size): seen}}
+
+
 def test_what_was_late_once_is_not_tried_again() -> None:
     plan = Plan("luigi", "noops", "/", 2, (100, 1_000))
-    assert _without(plan, "tmpfs", {("luigi", "tmpfs", 2, 1_000)}) == plan._replace(sizes=(100,))
-    assert _without(plan._replace(sizes=(1_000,)), "tmpfs", {("luigi", "tmpfs", 2, 1_000)}) is None
+    patience = Patience()
+    patience.note(plan, "tmpfs", _with(1_000, late_s=60.0))
+    assert patience.shortened(plan, "tmpfs") == plan._replace(sizes=(100,))
+    assert patience.shortened(plan._replace(sizes=(1_000,)), "tmpfs") is None
+    assert patience.shortened(plan, "disk") == plan
+    assert patience.shortened(plan._replace(work="commands"), "tmpfs") is not None
+
+
+def test_what_takes_long_is_done_three_times() -> None:
+    plan = Plan("RQ", "noops", "/", 2, (100, 10_000))
+    patience = Patience()
+    for _ in range(3):
+        assert patience.shortened(plan, "tmpfs") == plan
+        patience.note(plan, "tmpfs", _with(10_000, drain_s=40.0))
+        patience.note(plan, "tmpfs", _with(100, drain_s=0.4))
+    assert patience.shortened(plan, "tmpfs") == plan._replace(sizes=(100,))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from benchmarks.__main__ import as_file
 from benchmarks.figures import Cell, Figures, shown, table
 from benchmarks.report import BLOCKS, as_text
 from benchmarks.side_by_side import BARE, DISK, OURS, TMPFS
@@ -86,6 +88,13 @@ def test_commands_have_to_keep_up_or_to_be_mostly_processes(ours_s: float, bare_
     assert [verdict.is_met for verdict in figures.verdicts()] == [is_met]
 
 
+def test_a_run_that_failed_is_told_and_counts_for_nothing() -> None:
+    failed = {**_noops("jug"), "error": "PeerError: it is gone"}
+    figures = _figures(failed, _noops("jug", n100={"submit_s": 0.1, "drain_s": 0.3}))
+    assert figures.noops("jug", TMPFS, 1, 100, "drain").value == pytest.approx(3.0)
+    assert BLOCKS["errors"](figures) == "- jug: noops, 1 worker, tmpfs, round 1: `PeerError: it is gone`"
+
+
 def test_all_executions_are_counted() -> None:
     counts = {"executed": 201, "repeated": 1, "missing": 0}
     seen = {"submit_s": 0.0, "drain_s": 0.1, "free_s": 0.1, **counts}
@@ -110,3 +119,10 @@ def test_all_tables_are_made_for_a_terminal_too() -> None:
     seen = {"submit_s": 0.0, "drain_s": 0.1, "free_s": 0.1, "executed": 200, "repeated": 0, "missing": 0}
     text = as_text(_figures(_noops(OURS, n100=seen, n1000=seen)).raw)
     assert [line for line in text.splitlines() if line in BLOCKS] == [name for name in BLOCKS if name != "settings"]
+
+
+def test_raw_figures_are_kept_with_a_line_for_each_run() -> None:
+    raw = _figures(_noops(OURS), _noops("jug")).raw
+    text = as_file(raw)
+    assert json.loads(text) == raw
+    assert len([line for line in text.splitlines() if '"work": "noops"' in line]) == 2
