@@ -139,6 +139,8 @@ class Chooser:
         if self._ready and self._at and candidate.entry.number == self._at.number:
             # The cursor stands now at what came after it.
             del self._ready[self._cursor]
+        # While its job runs others may submit something: to be idle then until the next look would be a pity.
+        self._moved = True
         self._wins += 1
         if self._spread > self._rivals and self._wins >= _CALM * self._spread:
             self._spread = max(self._rivals, self._spread // 2) if self._spread > _APART else self._rivals

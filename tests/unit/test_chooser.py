@@ -74,6 +74,23 @@ def test_a_look_again_lists_anew_at_once(store: Store) -> None:
     assert candidate.entry.number == number
 
 
+def test_after_its_last_job_a_slot_looks_once_more_before_it_is_idle(store: Store, share: Seen) -> None:
+    submit(store, 1)
+    chooser = Chooser(store)
+    take(store, chooser)
+    number = submit(store, 1)
+    candidate = chooser.next()
+    assert candidate is not None
+    assert candidate.entry.number == number
+    share.listed.clear()
+    take(store, chooser)
+    assert chooser.next() is None
+    share.listed.clear()
+    # Nothing was claimed since that look.
+    assert chooser.next() is None
+    assert share.listed == []
+
+
 def test_slow_listings_are_made_less_often(store: Store, share: Seen) -> None:
     submit(store, 50)
     share.hook = lambda call: share.clock.sleep(1.0 if call.name == "listdir" else 0)
