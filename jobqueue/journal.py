@@ -18,6 +18,8 @@ from jobqueue.share import Appender, Share
 
 _BLOCK_BYTES = 1 << 13
 _MAX_RECORD_BYTES = 1 << 26
+# What the line of a note on an array's item begins with; so it is told from other events without being parsed.
+NOTE = b'{"item":'
 _MISSING = (FileNotFoundError, NotADirectoryError)
 
 
@@ -123,13 +125,15 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def events(share: Share, path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """All events of a journal with their offsets; lines that do not parse are passed over.
+    """All events of a journal with their offsets, but for the notes of an array's items; `jobqueue.notes` reads those.
+
+    Lines that do not parse are passed over.
 
     None where it is gone, since its job is being deleted, or where somebody has made a directory of such a name.
     """
     at = 0
     for line in (share.read_or_none(path) or b"").splitlines(keepends=True):
-        event = _parse(line)
+        event = None if line.startswith(NOTE) else _parse(line)
         if event is not None:
             yield at, event
         at += len(line)

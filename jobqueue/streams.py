@@ -181,6 +181,10 @@ class Spool:
     def _with_paths(self, attempt: AttemptLayout) -> Iterator[tuple[_Stream, str]]:
         return zip(self._streams, (attempt.stdout, attempt.stderr), strict=True)
 
+    def sizes(self) -> tuple[int, int]:
+        """How many bytes were printed to each since it was emptied."""
+        return self._streams[0].size(), self._streams[1].size()
+
     def fds(self) -> list[int]:
         """The file descriptors of the two files."""
         return [stream.file.fileno() for stream in self._streams]

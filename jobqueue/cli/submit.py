@@ -154,11 +154,12 @@ def _hierarchy(queue: JobQueue, command: str | list[str], arguments: argparse.Na
         root = queue.createJobRoot("command", cmd=command, **params, **outputs)
         _set(root, **options)
         return root, 1
-    from jobqueue.framejobs import Template, add_frame_jobs, cut
+    from jobqueue.fields import Template
+    from jobqueue.framejobs import add_frame_jobs, cut
 
     size = 1 if arguments.chunk is None else arguments.chunk
     pieces, template = cut(arguments.frames, size), Template(command, size, arguments.output)
-    if not template.has_fields and len(pieces) > 1:
+    if not template.fields and len(pieces) > 1:
         complain("jobqueue", "the command has no {frame}, {start}, {end} or {frames}; all sub-jobs do the same")
     label = {} if arguments.label is None else {"label": arguments.label}
     root = queue.createJobRoot(None, **label)
