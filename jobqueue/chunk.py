@@ -32,12 +32,13 @@ class ArrayItems:
         if node.array is None:
             raise BrokenJobError(f"job {node.node} has a token for some of its items, and is no array", job.hierarchy)
         self.info: ArrayInfo = node.array
-        self._store = store
-        self._node = node
+        self.store = store
+        self.job = job
+        self.node = node
         self.frames = None if self.info.frames is None else Frames(self.info.frames)
-        if self.frames is not None and len(self.frames) != self.info.count:
-            raise BrokenJobError(f"the array has {self.info.count} items and {len(self.frames)} frames", job.hierarchy)
-        self._values = Values(store.share, job.items(node.node), self.info.count) if self.frames is None else None
+        if self.frames is not None and len(self.frames) != self.info.length:
+            raise BrokenJobError(f"the array has {self.info.length} items and {len(self.frames)} frames", job.hierarchy)
+        self._values = Values(store.share, job.items(node.node), self.info.length) if self.frames is None else None
 
     def name(self, span: Span) -> str:
         """What people call some items: by their frames, or else by their places, from 0."""
@@ -58,7 +59,7 @@ class ArrayItems:
             return {**given, "frame": self.frames[span.start]}
         if self.info.parameter == "frames":
             return {**given, "frames": self.frames.text(span)}
-        procedure: Any = self._store.procedures.find(self._node.type or "")
+        procedure: Any = self.store.procedures.find(self.node.type or "")
         first, last = self.frames[span.start], self.frames[span.end - 1]
         step = abs(self.frames[span.start + 1] - first) if span.size > 1 else 1
         return {**given, **procedure.filled(given, Piece(first, last, step, span.start))}
@@ -68,29 +69,18 @@ class ChunkAttempt(Attempt):
     """Runs the items of one claimed chunk in this process.
 
     Args:
-        store: the queue.
-        job: the top-level job.
-        node: the array.
-        token: its token in running/.
+        items: of the array.
+        token: the chunk's token in running/.
         worker: the name of the worker in whose running/ it lies.
         spool: takes what the items print.
-        items: of the array.
 
     Files:
         As `Attempt`, in the directory of the chunk; all its items share that.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        job: JobLayout,
-        node: Node,
-        token: RunningToken,
-        worker: str,
-        spool: Spool,
-        items: ArrayItems,
-    ) -> None:
-        super().__init__(store, job, node, token, worker, spool)
+    def __init__(self, items: ArrayItems, token: RunningToken, worker: str, spool: Spool) -> None:
+        job, node = items.job, items.node
+        super().__init__(items.store, job, node, token, worker, spool)
         assert token.span is not None
         self.span = Span(token.span.start, token.span.end)
         self.name = f"{job_name(token.job, node.place)}:{items.name(self.span)}"

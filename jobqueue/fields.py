@@ -15,13 +15,13 @@ FIELDS = ("frame", "start", "end", "frames", "index")
 class Chunk(NamedTuple):
     """Some frames: from ``first`` to ``last``, every ``step``-th (1 or more); ``last`` may be below ``first``.
 
-    ``index`` is the place of the first one in the whole range, from 0.
+    ``place`` is that of the first one in the whole range, from 0.
     """
 
     first: int
     last: int
     step: int
-    index: int = 0
+    place: int = 0
 
     @property
     def text(self) -> str:
@@ -83,7 +83,7 @@ class Template:
 
     def _filled(self, text: str, chunk: Chunk) -> str:
         values = {
-            "frame": chunk.first, "start": chunk.first, "end": chunk.last, "frames": chunk.text, "index": chunk.index,
+            "frame": chunk.first, "start": chunk.first, "end": chunk.last, "frames": chunk.text, "index": chunk.place,
         }  # fmt: skip
         try:
             return text.format(**values, **self._kept)

@@ -118,10 +118,10 @@ def encode_hierarchy(nodes: Sequence[Node], *, submitted: float, submitter: str)
     by = submitter[:80]
     while len(dumps(by)) > _SUBMITTER_BYTES:
         by = by[:-1]
-    arrays = sum(node.array is not None for node in nodes)
-    header = dumps(
-        {"format": FORMAT_VERSION, "jobs": len(nodes), "offsets": at, "submitted": submitted, "by": by, "arrays": arrays}
-    ).encode("ascii")
+    told = {"format": FORMAT_VERSION, "jobs": len(nodes), "offsets": at, "submitted": submitted, "by": by}
+    if arrays := sum(node.array is not None for node in nodes):
+        told["arrays"] = arrays
+    header = dumps(told).encode("ascii")
     table = b"".join(b"%0*d\n" % (_OFFSET_BYTES - 1, offset) for offset in [*offsets, at])
     return header.ljust(_HEADER_BYTES - 1) + b"\n" + b"".join(lines) + table
 
@@ -141,6 +141,7 @@ class Hierarchy:
         self._share = share
         self._path = path
         self._window: dict[int, bytes] = {}
+        self._found_arrays: dict[int, ArrayInfo] = {}
         try:
             header = json.loads(share.read_part(path, 0, _HEADER_BYTES))
             self.count = int(header["jobs"])
@@ -185,9 +186,9 @@ class Hierarchy:
 
     def arrays(self) -> dict[int, ArrayInfo]:
         """The jobs that are arrays, by node; reads nothing more where there are none."""
-        if not self._arrays:
-            return {}
-        return {node.node: node.array for node in self.nodes() if node.array is not None}
+        if self._arrays and not self._found_arrays:
+            self._found_arrays = {node.node: node.array for node in self.nodes() if node.array is not None}
+        return self._found_arrays
 
     def nodes(self) -> Iterator[Node]:
         """All jobs, in post-order."""

@@ -28,14 +28,14 @@ class ArrayInfo(NamedTuple):
     """What a hierarchy says of an array.
 
     Attributes:
-        count: how many items it has.
+        length: how many items it has.
         chunk: how many a slot takes at once; ``None`` for as many as take about ten seconds.
         frames: the frames that are its items, as text; ``None`` where the items are values of parameters.
         parameter: by which parameter the procedure is told: ``frame`` (each item alone), ``frames`` (a chunk at once),
             ``""`` (fields of a command are filled in, for each item alone) or ``{}`` (the same, a chunk at once).
     """
 
-    count: int
+    length: int
     chunk: int | None
     frames: str | None
     parameter: str
@@ -58,7 +58,7 @@ class ArrayInfo(NamedTuple):
         if not isinstance(stored, dict) or set(stored) != set(ArrayInfo._fields):
             raise ValueError(f"its array is {stored!r:.60}")
         info = ArrayInfo(**stored)
-        counts = [info.count] if info.chunk is None else [info.count, info.chunk]
+        counts = [info.length] if info.chunk is None else [info.length, info.chunk]
         texts = [info.parameter] if info.frames is None else [info.parameter, info.frames]
         if not all(type(count) is int and 0 < count <= MAX_ITEMS for count in counts):
             raise ValueError(f"its array is {stored!r:.60}")
@@ -136,7 +136,10 @@ def encode_values(over: Mapping[str, Sequence[Any]]) -> bytes:
     lines = [dumps(names).encode("ascii") + b"\n"]
     for at in range(0, count, _BLOCK_ITEMS):
         block = [
-            [codec.encode(f"over[{name!r}][{item}]", over[name][item]) for item in range(at, min(count, at + _BLOCK_ITEMS))]
+            [
+                codec.encode(f"over[{name!r}][{item}]", over[name][item])
+                for item in range(at, min(count, at + _BLOCK_ITEMS))
+            ]
             for name in names
         ]
         lines.append(dumps(block).encode("ascii") + b"\n")
@@ -177,9 +180,7 @@ class Values:
             if block != self._at:
                 at, end = self._offsets[block : block + 2]
                 self._block, self._at = json.loads(self._share.read_part(self._path, at, end - at)), block
-            return {
-                name: codec.decode(values[place]) for name, values in zip(self._names, self._block, strict=True)
-            }
+            return {name: codec.decode(values[place]) for name, values in zip(self._names, self._block, strict=True)}
         except (OSError, ValueError, IndexError, TypeError) as error:
             raise BrokenJobError(f"the parameters of item {item} cannot be read ({error})", self._path) from error
 
@@ -245,7 +246,9 @@ def describe_array(
             raise TypeError(f"frames has to be a text such as 1-100, not {type(frames).__name__}")
         every = Frames(frames)
         parameter = parameter_of(procedure, params)
-        return ArrayPlan(ArrayInfo(len(every), size, frames, parameter), b"", _first(procedure, params, parameter, every))
+        return ArrayPlan(
+            ArrayInfo(len(every), size, frames, parameter), b"", _first(procedure, params, parameter, every)
+        )
     assert over is not None
     counts = {name: len(values) for name, values in over.items()}
     if doubles := sorted(set(over) & set(params)):

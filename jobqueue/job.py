@@ -10,8 +10,8 @@ from jobqueue.errors import DependencyError, JobStateError
 from jobqueue.items import AUTO, ArrayPlan, describe_array
 from jobqueue.layout import MAX_NESTED_DEPTH
 from jobqueue.options import JobOptions
-from jobqueue.procedures import has_post_create
 from jobqueue.proc import JobProc
+from jobqueue.procedures import has_post_create
 from jobqueue.submit import Submission
 
 if TYPE_CHECKING:
@@ -99,7 +99,6 @@ class Job:
         self,
         jobType: str,
         frames: str | None = None,
-        *,
         over: Mapping[str, Sequence[Any]] | None = None,
         chunk: int | str = AUTO,
         **params: Any,

@@ -43,6 +43,9 @@ JOURNAL = ".jsonl"
 
 _ATTEMPT = ".attempt"
 _DUTY = "last"
+# Where in a token's name its span ends, and the first bound of that.
+_START = NODE_DIGITS + 1 + ITEM_DIGITS
+_END = _START + 1 + ITEM_DIGITS
 _CHUNKS = ".chunks"
 _TEMPORARY_NAME = re.compile(r"\.jq-[^-]*-([0-9]+)\.([0-9]{7})(?:-[0-9]{8})?\.([0-9]+)\Z")
 _CHUNK_DIR = re.compile(r"(.*/)?\.chunks/[0-9]{4}/[0-9]{8}\.([0-9]+)\Z")
@@ -58,8 +61,8 @@ def _ints(fields: list[str]) -> list[int] | None:
 class Span(NamedTuple):
     """Some items of an array: from ``start`` to before ``end``.
 
-    ``owed`` is above ``end`` once a token was split: the items from ``end`` to before it have no token of their own yet,
-    or have had one; see `jobqueue.pieces`. ``begun`` says that they were those of the same attempt before, so that the
+    ``owed`` is above ``end`` once a token was split: the items from ``end`` to before it have no token of their own
+    yet, or have had one; see `jobqueue.pieces`. ``begun`` says that they were of the same attempt before, so that the
     next one has the next number; without it this attempt was never theirs.
     """
 
@@ -94,8 +97,9 @@ def _parse_node(field: str) -> tuple[int, Span | None] | None:
     values = _ints(field.split("-"))
     if values is None or not 3 <= len(values) <= 5 or values[4:] not in ([], [1]):
         return None
-    bounds = values[1:4]
-    return (values[0], Span(*bounds, begun=len(values) == 5)) if bounds == sorted(set(bounds)) else None
+    node, start, end, *more = values
+    span = Span(start, end, more[0] if more else None, len(more) == 2)
+    return (node, span) if start < end < (span.owed or end + 1) else None
 
 
 class Entry(NamedTuple):
@@ -149,7 +153,10 @@ class Token(NamedTuple):
     def parse(name: str) -> Token | None:
         first, *fields = name.split(".")
         key, values = _parse_node(first), _ints(fields) if len(fields) == 3 else None
-        return Token(key[0], *values, key[1]) if key and values else None
+        if not (key and values):
+            return None
+        attempt, move, charged = values
+        return Token(key[0], attempt, move, charged, key[1])
 
 
 class RunningToken(NamedTuple):
@@ -171,7 +178,10 @@ class RunningToken(NamedTuple):
     @staticmethod
     def parse(name: str) -> RunningToken | None:
         found = _parse_owed(name, 6)
-        return RunningToken(*found[0], found[1]) if found else None
+        if found is None:
+            return None
+        (job, attempt, move, charged, slot), (node, span) = found
+        return RunningToken(job, node, attempt, move, charged, slot, span)
 
 
 class WonToken(NamedTuple):
@@ -194,19 +204,19 @@ class WonToken(NamedTuple):
     @staticmethod
     def parse(name: str) -> WonToken | None:
         found = _parse_owed(name, 7)
-        return WonToken(*found[0], found[1]) if found else None
+        if found is None:
+            return None
+        (job, attempt, move, charged, slot, offset), (node, span) = found
+        return WonToken(job, node, attempt, move, charged, slot, offset, span)
 
 
-def _parse_owed(name: str, count: int) -> tuple[list[int], Span | None] | None:
-    """The fields of a token in a worker's folder, NODE among them, and its items."""
+def _parse_owed(name: str, count: int) -> tuple[list[int], tuple[int, Span | None]] | None:
+    """The fields of a token in a worker's folder but for that of the job, and what that says."""
     fields = name.split(".")
     if len(fields) != count:
         return None
-    key = _parse_node(fields[1])
-    values = _ints(fields[:1] + fields[2:])
-    if key is None or values is None:
-        return None
-    return [values[0], key[0], *values[1:]], key[1]
+    key, values = _parse_node(fields[1]), _ints(fields[:1] + fields[2:])
+    return (values, key) if key and values else None
 
 
 class ClosedToken(NamedTuple):
@@ -413,6 +423,19 @@ def job_name(number: int, place: str) -> str:
 def parse_job_number(name: str) -> int | None:
     """The number in ``jobNUMBER``, or ``None``."""
     return int(name[3:]) if name.startswith("job") and _INT.match(name[3:]) else None
+
+
+def span_size(name: str) -> int:
+    """How many items a token stands for, from its name alone; 0 for one that is no array's.
+
+    Names of tokens are parsed by the hundred thousand here, so this looks at fixed places of them.
+    """
+    if len(name) <= _END or name[NODE_DIGITS] != "-":
+        return 0
+    try:
+        return int(name[_START + 1 : _END]) - int(name[NODE_DIGITS + 1 : _START])
+    except ValueError:
+        return 0
 
 
 def parse_shard(name: str) -> tuple[int, int] | None:

@@ -99,3 +99,32 @@ def record_of(done: Done, *, began: float) -> dict[str, Any]:
         if key in last:
             record[key] = last[key]
     return record
+
+
+def find_note(data: bytes, item: int, node: int, attempt: int) -> dict[str, Any] | None:
+    """The note of an item in the contents of a journal; of what runs by chunks that of its chunk."""
+    # The keys are written in this order, so that a note is found without parsing those before it.
+    wanted = b'{"item":%d,"node":%d,"attempt":%d,' % (item, node, attempt)
+    at = data.find(wanted)
+    while at > 0 and data[at - 1 : at] != b"\n":
+        at = data.find(wanted, at + 1)
+    if at >= 0:
+        try:
+            found = json.loads(data[at : data.find(b"\n", at)])
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+    return _find_chunk(data, item, node, attempt)
+
+
+def _find_chunk(data: bytes, item: int, node: int, attempt: int) -> dict[str, Any] | None:
+    for line in data.splitlines():
+        if line.startswith(NOTE) and b'"to":' in line:
+            try:
+                note = json.loads(line)
+            except ValueError:
+                continue
+            span = span_of(note)
+            if span.start <= item < span.end and (note["node"], note["attempt"]) == (node, attempt):
+                return dict(note)
+    return None

@@ -108,9 +108,7 @@ class Pieces:
         folder = self._layout.worker(worker).running
         return shorter if self._share.try_move(folder, running.name, folder, shorter.name) else None
 
-    def try_commit(
-        self, running: RunningToken, worker: str, record: Record, end: int
-    ) -> WonToken | None:
+    def try_commit(self, running: RunningToken, worker: str, record: Record, end: int) -> WonToken | None:
         """running/ of ``worker`` -> won/ of whose record it is, for the items up to ``end``; the rest is owed then.
 
         Args:
@@ -125,7 +123,14 @@ class Pieces:
         assert running.span is not None
         span = _cut(running.span, end, begun=True)
         won = WonToken(
-            running.job, running.node, running.attempt, running.move + 1, running.charged, record.slot, record.offset, span
+            running.job,
+            running.node,
+            running.attempt,
+            running.move + 1,
+            running.charged,
+            record.slot,
+            record.offset,
+            span,
         )
         self._make_spare(won, record.worker)
         source, target = self._layout.worker(worker).running, self._layout.worker(record.worker).won
@@ -232,7 +237,7 @@ class Pieces:
     def is_finished(self, job: JobLayout, node: Node) -> bool:
         """Whether tokens in finished/ cover all items. From the end, since what is missing most often lies there."""
         assert node.array is not None
-        need = node.array.count
+        need = node.array.length
         for directory in reversed(self.shards(job, "finished", node.node)):
             ends = {}
             for name in self._share.names_afresh(directory):
@@ -313,5 +318,3 @@ def spare_name(owing: RunningToken | WonToken) -> str:
     assert owing.span is not None and owing.span.owed is not None
     bounds = f"{owing.span.end:0{ITEM_DIGITS}d}-{owing.span.owed:0{ITEM_DIGITS}d}"
     return f"{owing.job}.{owing.node:0{NODE_DIGITS}d}-{bounds}.{owing.move}.{owing.slot}"
-
-

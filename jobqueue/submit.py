@@ -147,7 +147,7 @@ class Submission:
         share.write_new(job.hierarchy, hierarchy)
         for node in nodes:
             folder = job.blocked if node.children else job.ready
-            span = Span(0, node.array.count) if node.array else None
+            span = Span(0, node.array.length) if node.array else None
             share.create(f"{folder}/{Token(node.node, 0, 0, 0, span).name}")
             if node.children:
                 latch = job.latch(node.node)

@@ -129,7 +129,7 @@ class Tokens:
         return Settled(unblocked, entry, ok and is_root)
 
     def free_parents(self, job: JobLayout, node: Node, entry: Entry | None) -> tuple[list[Token], Entry | None]:
-        """After a job has succeeded: takes it out of its parents' latches, and makes those ready that it was the last for.
+        """After a job has succeeded: takes it out of its parents' latches; those that wait for nothing more are ready.
 
         Returns:
             The tokens that came into ready/ by it, and the top-level job's entry as it was seen last.

@@ -205,15 +205,18 @@ class Aftermath:
             remove_rest(self._store, token.job, until=self._store.share.clock.monotonic() + REMOVAL_S)
             return
         if ending.action == "cancel":
-            if token.span is not None:
-                self._store.pieces.bear(token, owner)
+            self._store.pieces.bear(token, owner)
             self._store.tokens.cancel_running(token, owner)
             return
-        if token.span is not None and ending.action != "cancel":
-            left = self._salvage(owner, token, node, is_blamed=ending.action != "stop")
-            if left is None:
-                return
-            token, name = left, f"{name}, item {_items(left)}"
+        if token.span is None:
+            self._give_back_or_fail(owner, token, ending, (name, node))
+        elif left := self._salvage(owner, token, node, is_blamed=ending.action != "stop"):
+            self._give_back_or_fail(owner, left, ending, (f"{name}, item {_items(left)}", node))
+
+    def _give_back_or_fail(
+        self, owner: str, token: RunningToken, ending: Ending, what: tuple[str, Node | None]
+    ) -> None:
+        name, node = what
         charge = ending.action in (DIED, TIMEOUT)
         count = self._count(token, ending, self._limits(node)) if charge else None
         if ending.action == "fail" or (count and count.is_used_up):

@@ -9,6 +9,8 @@ from jobqueue.store import Store
 
 # What a chunk aims at where the submitter left its size to us.
 TARGET_S = 10.0
+# What is left of an array is not shared out in chunks that are shorter than this.
+_LEAST_S = 0.5
 # A chunk is at most so many times as long as the one before, since a first item says little.
 _GROWTH = 64
 # Each slot of this worker leaves as much for each of the others, and once more for other workers.
@@ -57,7 +59,8 @@ class Arrays:
             return 1
         seconds, before = self._pace
         wanted = int(TARGET_S / seconds) if seconds > 0 else before * _GROWTH
-        return max(1, min(wanted, before * _GROWTH, -(-left // (_SHARE * self._rivals))))
+        fair = max(-(-left // (_SHARE * self._rivals)), int(_LEAST_S / seconds) if seconds > 0 else before)
+        return max(1, min(wanted, before * _GROWTH, fair))
 
     def learn(self, attempt: ChunkAttempt, count: int, took_s: float) -> None:
         """How long a chunk has taken."""

@@ -64,9 +64,7 @@ class ChunkRun:
         ready: what of it has become ready meanwhile, and the top-level job's entry as it was seen last.
     """
 
-    def __init__(
-        self, store: Store, attempt: ChunkAttempt, node: Node, pen: Pen, host: Told, limits: Limits
-    ) -> None:
+    def __init__(self, store: Store, attempt: ChunkAttempt, node: Node, pen: Pen, host: Told, limits: Limits) -> None:
         self.done = self.failed = 0
         self.error = ""
         self.is_superseded = False
@@ -194,9 +192,7 @@ class ChunkRun:
                 self._lose()
                 return
             if won.span is not None and won.span.owed is not None:
-                rest = insist(
-                    store, what, lambda: store.pieces.bear_here(won, self._worker, self._worker, token.slot)
-                )
+                rest = insist(store, what, lambda: store.pieces.bear_here(won, self._worker, self._worker, token.slot))
                 if rest is None:
                     # Somebody has made it ready in our place: then it is not ours any more.
                     self._lose()

@@ -248,8 +248,7 @@ class Runner:
     def _attempt(self, job: JobLayout, node: Node, token: RunningToken) -> Attempt:
         if token.span is None:
             return Attempt(self._store, job, node, token, self._worker, self._spool)
-        items = self._arrays.items(job, node)
-        return ChunkAttempt(self._store, job, node, token, self._worker, self._spool, items)
+        return ChunkAttempt(self._arrays.items(job, node), token, self._worker, self._spool)
 
     def _run_chunk(self, attempt: ChunkAttempt, node: Node, limits: Limits) -> None:
         """Runs a chunk of an array, item after item."""
@@ -275,7 +274,9 @@ class Runner:
             self._host.chunk_ended(attempt, chunk.done, chunk.failed, chunk.error)
 
     def _supersede_chunk(self, attempt: ChunkAttempt, chunk: ChunkRun) -> None:
-        self._store.log.warning("%s was taken from this slot while it ran; what is left of it is dropped.", attempt.name)
+        self._store.log.warning(
+            "%s was taken from this slot while it ran; what is left of it is dropped.", attempt.name
+        )
         self._say_alive(attempt.token)
         self._drop(chunk.token)
 

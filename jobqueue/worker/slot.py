@@ -3,7 +3,8 @@
 It talks with its supervisor in lines of JSON over two pipes. From the supervisor: ``go`` (begin), ``look`` (something
 may be ready), ``grant`` (one more job may be taken), ``slot`` (a new number for a journal), ``pause`` and ``resume``
 (take nothing, until told), ``drain`` (end after this job). To it: ``began``, ``waits``, ``goes on``, ``returned``,
-``ended``, ``item``, ``chunk ended``, ``progress``, ``idle``, ``unblocked``, ``superseded``, ``want``, ``slot?``, ``log``.
+``ended``, ``item``, ``chunk ended``, ``progress``, ``idle``, ``unblocked``, ``superseded``, ``want``, ``slot?``,
+``log``.
 """
 
 from __future__ import annotations
@@ -239,7 +240,7 @@ class SlotProcess:
         error = record["error"][:_MAX_TEXT] if record and not ok else ""
         self._send_later("ended", ok=ok, error=error, again=bool(record and record.get("again")))
 
-    def next_item(self, attempt: ChunkAttempt, timeout_s: float | None) -> None:
+    def next_item(self, _attempt: ChunkAttempt, timeout_s: float | None) -> None:
         self._has_timeout = timeout_s is not None
         if timeout_s is not None:
             # Its time begins anew with each item; without one, a word for each would cost more than a short item.

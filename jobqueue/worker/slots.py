@@ -60,8 +60,7 @@ class Slot:
         self.kill_at: float | None = None
         self.give_up_at: float | None = None
         self.clear_at = float("-inf")
-        self.is_reaped = False
-        self.is_cleared = False
+        self.is_reaped = self.is_cleared = False
         self.exit_code = 0
         self.exit_words = ""
         self._is_gone = False
