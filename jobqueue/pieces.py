@@ -15,7 +15,7 @@ worker's folder, where a sweep finds it. So each item is at any time covered by 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from jobqueue.errors import BrokenJobError
@@ -24,6 +24,7 @@ from jobqueue.index import Index
 from jobqueue.layout import (
     ITEM_DIGITS,
     NODE_DIGITS,
+    SHARD_ITEMS,
     ClosedToken,
     Duty,
     Entry,
@@ -34,6 +35,7 @@ from jobqueue.layout import (
     Span,
     Token,
     WonToken,
+    base_name,
     latch_entry,
     parse_shard,
 )
@@ -68,6 +70,8 @@ class Pieces:
         self._layout = layout
         self._index = index
         self._tokens = tokens
+        # The shards that are there.
+        self._made: set[str] = set()
 
     # --- splitting -----------------------------------------------------------------------------------------------
 
@@ -214,13 +218,13 @@ class Pieces:
         return settled
 
     def _close(self, source_dir: str, source: str, shard: str, target: str) -> bool:
-        if self._share.try_move(source_dir, source, shard, target):
-            return True
-        # The first one of its shard finds no directory; one whose job was deleted finds not even the one above.
-        try:
-            self._share.try_make_dir(shard)
-        except FileNotFoundError:
-            return False
+        if shard not in self._made:
+            try:
+                self._share.try_make_dir(shard)
+            except FileNotFoundError:
+                # The job was deleted.
+                return False
+            self._made.add(shard)
         return self._share.try_move(source_dir, source, shard, target)
 
     def _has_ready(self, job: JobLayout, node: int) -> bool:
@@ -239,16 +243,27 @@ class Pieces:
         assert node.array is not None
         need = node.array.length
         for directory in reversed(self.shards(job, "finished", node.node)):
-            ends = {}
-            for name in self._share.names_afresh(directory):
-                token = ClosedToken.parse(name)
-                if token and token.span:
-                    ends[token.span.end] = token.span.start
-            while need in ends:
-                need = ends[need]
-            if any(end <= need for end in ends):
+            left = self._covered(self._share.names(directory), need)
+            if left > self._first_of(directory):
+                # NFS: what is there may be hidden, and what is seen never goes away. So only what is missing is doubted.
+                left = self._covered(self._share.names_afresh(directory), need)
+            if left == need:
                 return False
+            need = left
         return need == 0
+
+    def _covered(self, names: Iterable[str], end: int) -> int:
+        """The first of the items before ``end`` that tokens cover without a gap; ``end`` itself for none."""
+        tokens = (ClosedToken.parse(name) for name in names)
+        starts = {token.span.end: token.span.start for token in tokens if token and token.span}
+        while end in starts:
+            end = starts[end]
+        return end
+
+    def _first_of(self, directory: str) -> int:
+        """The first item that a token in a shard can begin with."""
+        shard = parse_shard(base_name(directory))
+        return shard[1] * SHARD_ITEMS if shard else 0
 
     def do_duties(self, worker: str, slots: Container[int] | None = None) -> None:
         """Does what processes had to do that closed chunks and died: sees whether they were the last ones.

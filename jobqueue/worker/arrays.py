@@ -33,6 +33,11 @@ class Arrays:
         # Of the array that was worked on last: seconds for an item, and how many were taken at once.
         self._pace: tuple[float, int] | None = None
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there was an array to work on."""
+        return self._at is not None
+
     def items(self, job: JobLayout, node: Node) -> ArrayItems:
         """The items of an array; those of the last one are kept.
 

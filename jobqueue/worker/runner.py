@@ -198,8 +198,9 @@ class Runner:
             if won.slot in self._pen.numbers:
                 with troubles.kept():
                     settle_from_record(self._store, self._worker, won)
-        with troubles.kept():
-            self._store.pieces.do_duties(self._worker, self._pen.numbers)
+        if self._arrays.is_used:
+            with troubles.kept():
+                self._store.pieces.do_duties(self._worker, self._pen.numbers)
         troubles.raise_first()
         self._in_doubt, self._reconciled_at = was_in_doubt, self._store.share.clock.monotonic()
 
