@@ -72,6 +72,8 @@ class Pieces:
         self._tokens = tokens
         # The shards that are there.
         self._made: set[str] = set()
+        # The duties that are noted, by their paths.
+        self._duties: set[str] = set()
 
     # --- splitting -----------------------------------------------------------------------------------------------
 
@@ -200,22 +202,28 @@ class Pieces:
         span = Span(won.span.start, won.span.end)
         closed = ClosedToken(won.node, won.attempt, won.move + 1, won.charged, worker, won.slot, won.offset, span)
         mine = self._layout.worker(worker).won
-        duty = f"{mine}/{Duty(won.job, won.node, won.slot).name}"
-        is_last = ok and not self._has_ready(job, won.node)
-        if is_last:
-            # RACE: two last chunks may be closed at once, and neither closer sees the other's. So each looks after he
-            # has closed his own, and the later one sees both. CRASH: dead in between, the duty is found by a sweep.
-            self._share.create(duty)
+        if ok:
+            self._take_duty(mine, Duty(won.job, won.node, won.slot))
         shard = job.shard(folder, won.node, span.start)
         if not self._close(mine, won.name, shard, closed.name):
             self._tokens.bin_if_deleted(job, mine, won.name, worker)
         elif not ok:
             self._tokens.cancel_failed_if_done(job)
-        if not is_last:
+        # RACE: two last chunks may be closed at once, and neither closer sees the other's. So each looks after he has
+        # closed his own, and the later one sees both.
+        if not ok or self._has_ready(job, won.node):
             return Settled([], known, False)
-        settled = self.finish(job, node, known)
-        self._share.try_unlink(duty)
-        return settled
+        return self.finish(job, node, known)
+
+    def _take_duty(self, won: str, duty: Duty) -> None:
+        """Notes in a won/ that a slot closes chunks of an array, and will see whether it has finished.
+
+        CRASH: whoever clears up after the slot does that in its place. It is noted once, and not for each chunk.
+        """
+        path = f"{won}/{duty.name}"
+        if path not in self._duties:
+            self._share.create(path)
+            self._duties.add(path)
 
     def _close(self, source_dir: str, source: str, shard: str, target: str) -> bool:
         if shard not in self._made:
@@ -266,11 +274,11 @@ class Pieces:
         return shard[1] * SHARD_ITEMS if shard else 0
 
     def do_duties(self, worker: str, slots: Container[int] | None = None) -> None:
-        """Does what processes had to do that closed chunks and died: sees whether they were the last ones.
+        """Does what slots have to do that have closed chunks of arrays: sees whether those have finished.
 
         Args:
             worker: whose.
-            slots: of its slots that are dead; ``None``: all are.
+            slots: of its slots, the one that calls, or those that are dead; ``None``: all are.
         """
         won = self._layout.worker(worker).won
         for name in self._share.names_or_none(won) or ():
@@ -281,6 +289,7 @@ class Pieces:
                 if node is not None:
                     self.finish(job, node)
                 self._share.try_unlink(f"{won}/{name}")
+                self._duties.discard(f"{won}/{name}")
 
     def _node(self, job: JobLayout, number: int) -> Node | None:
         try:

@@ -208,6 +208,8 @@ class Runner:
         """Closes the journal; to be called when the slot ends, falls idle or goes on to another hierarchy."""
         if self._job is not None:
             self._store.tokens.retest(self._job)
+        if self._arrays.is_used:
+            self._store.pieces.do_duties(self._worker, self._pen.numbers)
         self._pen.close()
         self._job = self._hierarchy = None
 

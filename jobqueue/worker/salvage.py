@@ -49,6 +49,8 @@ def salvage(store: Store, owner: str, token: RunningToken, append: Append) -> Ru
             return None
         left = store.pieces.bear_here(won, record.worker, owner, token.slot) if won.span and won.span.owed else None
         settle_from_record(store, record.worker, won)
+        # Its own slots have theirs.
+        store.pieces.do_duties(record.worker, {record.slot})
         if left is None:
             return None
     return left
