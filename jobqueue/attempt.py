@@ -94,25 +94,25 @@ class Attempt:
         self._failed = True
 
     def output(self, path: str) -> str:
-        return self._patiently(path, lambda: self.outputs.declare(path))
+        return self._patiently(path, lambda outputs: outputs.declare(path))
 
     def output_folder(self, directory: str) -> str:
-        return self._patiently(directory, lambda: self.outputs.open_folder(directory))
+        return self._patiently(directory, lambda outputs: outputs.open_folder(directory))
 
     def adopt_outputs(self, directory: str) -> list[str]:
-        return self._patiently(directory, lambda: self.outputs.adopt(directory))
+        return self._patiently(directory, lambda outputs: outputs.adopt(directory))
 
-    def _patiently(self, path: str, declare: Callable[[], T]) -> T:
+    def _patiently(self, path: str, declare: Callable[[Outputs], T]) -> T:
         """Declares while the procedure waits: a share that is full or away is not its fault."""
         what = f"{self.name}, which declares an output,"
         try:
-            return declare()
+            return declare(self.outputs)
         except OSError as error:
             if isinstance(error, JobQueueError) or not is_trouble(error):
                 raise
         self.on_wait(True)
         try:
-            return insist(self._store, what, declare, refusals=_REFUSALS)
+            return insist(self._store, what, lambda: declare(self.outputs), refusals=_REFUSALS)
         except PermissionError as error:
             reason = f"this worker's user may not write beside it ({error}); give it leave"
             raise OutputError(f"{reason}, then `jobqueue retry {self.name}`", path) from error

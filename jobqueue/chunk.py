@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from jobqueue.attempt import Attempt
 from jobqueue.errors import BrokenJobError
@@ -14,6 +15,8 @@ from jobqueue.layout import JobLayout, RunningToken, Span, job_name, temporary_n
 from jobqueue.outputs import Outputs
 from jobqueue.store import Store
 from jobqueue.streams import Spool
+
+T = TypeVar("T")
 
 
 class ArrayItems:
@@ -92,6 +95,9 @@ class ChunkAttempt(Attempt):
         self.is_by_chunk = items.info.is_by_chunk
         self._sizes = (0, 0)
         self._here = ""
+        self._item = self.span.start
+        # The item that has declared outputs last.
+        self._outputs_of: int | None = None
 
     def prepare(self) -> None:
         share = self._store.share
@@ -106,6 +112,20 @@ class ChunkAttempt(Attempt):
     def start_event(self) -> dict[str, Any]:
         return {**super().start_event(), "items": [self.span.start, self.span.end]}
 
+    @property
+    def has_outputs(self) -> bool:
+        """Whether the item that has run has declared some."""
+        return self._outputs_of == self._item
+
+    def _patiently(self, path: str, declare: Callable[[Outputs], T]) -> T:
+        if self._outputs_of != self._item:
+            # Most items have none, so nothing is made for these. The temporary directories are each item's own.
+            own = self.token._replace(span=Span(self._item, self._item + 1))
+            folder = temporary_name(self.worker, own)
+            self.outputs = Outputs(self._store.share, self._store.layout.dir, folder, self.files.outputs)
+            self._outputs_of = self._item
+        return super()._patiently(path, declare)
+
     def run_item(self, span: Span, *, is_interruptible: bool) -> dict[str, Any]:
         """Runs one item, or as many as the procedure takes at once; what is to be noted of that, but for its outputs.
 
@@ -115,14 +135,12 @@ class ChunkAttempt(Attempt):
             ConfigError: the same.
             BrokenJobError: its parameters cannot be read; nothing of it has run.
         """
-        own = self.token._replace(span=Span(span.start, span.start + 1))
-        folder = temporary_name(self.worker, own)
-        self.outputs = Outputs(self._store.share, self._store.layout.dir, folder, self.files.outputs)
+        self._item = span.start
         self._failed, self.ending = False, None
         parameters = self._items.parameters(self._given, span)
         began = self._store.share.clock.now()
         result, error, trace = self._call(lambda: parameters, is_interruptible=is_interruptible)
-        self._spool.take_back()
+        sizes = self._spool.taken_back()
         if os.getcwd() != self._here:
             self._store.share.enter(self.files.dir)
         note: dict[str, Any] = {
@@ -133,7 +151,8 @@ class ChunkAttempt(Attempt):
             note["to"] = span.end
         if self.status:
             note["status"] = self.status
-        self._add_streams(note)
+        if sizes != self._sizes:
+            self._add_streams(note, sizes)
         if not note["ok"]:
             note.update(self._failure(error, trace))
             self._trace = trace
@@ -141,9 +160,8 @@ class ChunkAttempt(Attempt):
             note["result"] = result
         return note
 
-    def _add_streams(self, note: dict[str, Any]) -> None:
+    def _add_streams(self, note: dict[str, Any], sizes: tuple[int, int]) -> None:
         """Which part of what the chunk has printed was this item's."""
-        sizes = self._spool.sizes()
         for name, before, after in zip(("stdout", "stderr"), self._sizes, sizes, strict=True):
             if after > before:
                 note[name] = [before, after]

@@ -10,8 +10,8 @@ from jobqueue import params as codec
 from jobqueue.chunk import ArrayItems
 from jobqueue.errors import JobNotFoundError, JobStateError
 from jobqueue.history import AttemptView, events_of
-from jobqueue.journal import record_in
-from jobqueue.layout import JOURNAL, SHARD_ITEMS, AttemptLayout, ClosedToken, Span, Token, parse_shard
+from jobqueue.journal import read_record
+from jobqueue.layout import SHARD_ITEMS, AttemptLayout, ClosedToken, Span, Token, parse_shard
 from jobqueue.notes import find_note
 from jobqueue.reader import JobReader
 from jobqueue.registry import owed
@@ -129,11 +129,12 @@ class ItemReader:
         if not isinstance(piece.token, ClosedToken):
             return None
         job, share = self.reader.job, self.reader.store.share
-        if (note := self._notes(item, piece.token.attempt).get(item)) is not None:
+        note = find_note(share, job, item, self.node.node, piece.token.attempt)
+        if note is not None:
             return note
         # An item that was made to fail by another than its procedure has no note, but a record.
-        data = share.read_or_none(job.journal(piece.token.worker, piece.token.slot)) or b""
-        return record_in(data, piece.token.offset, self.node.node, piece.token.attempt)
+        path = job.journal(piece.token.worker, piece.token.slot)
+        return read_record(share, path, piece.token.offset, self.node.node, piece.token.attempt)
 
     def attempts(self, item: int) -> list[AttemptView]:
         """The attempts of an item, in their order."""
@@ -161,32 +162,18 @@ class ItemReader:
             return None
         view, share = views[-1], self.reader.store.share
         files = AttemptLayout(view.directory)
-        notes = self._notes(item, view.attempt)
+        node, job = self.node.node, self.reader.job
+        note = find_note(share, job, item, node, view.attempt)
+        before = find_note(share, job, item - 1, node, view.attempt) if note is None and item else None
         texts = {}
         for name, path in (("stdout", files.stdout), ("stderr", files.stderr)):
             data = share.read_or_none(path) or b""
-            if item in notes:
-                at, end = notes[item].get(name, (0, 0))
-            else:
-                at, end = max([0, *(note[name][1] for note in notes.values() if name in note)]), len(data)
+            at, end = (note or {}).get(name, (0, 0)) if note else ((before or {}).get(name, (0, 0))[1], len(data))
             texts[name] = data[at:end]
-        trace = notes.get(item, {}).get("traceback")
+        trace = (note or {}).get("traceback")
         if trace:
             texts["traceback"] = trace.encode("utf-8", "backslashreplace")
         return Printed(view.attempt, texts)
-
-    def _notes(self, item: int, attempt: int) -> dict[int, dict[str, Any]]:
-        """The note of an item of this attempt, or where there is none those of the items before it."""
-        job, share = self.reader.job, self.reader.store.share
-        names = [name for name in share.names_or_none(job.journals) or () if name.endswith(JOURNAL)]
-        before: dict[int, dict[str, Any]] = {}
-        for name in sorted(names):
-            data = share.read_or_none(f"{job.journals}/{name}") or b""
-            if (found := find_note(data, item, self.node.node, attempt)) is not None:
-                return {item: found}
-            if item and (found := find_note(data, item - 1, self.node.node, attempt)) is not None:
-                before = {item - 1: found}
-        return before
 
 
 class Printed(NamedTuple):

@@ -3,30 +3,61 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from jobqueue.journal import NOTE
+from jobqueue.journal import NOTE, lines
 from jobqueue.layout import JOURNAL, JobLayout, RunningToken, Span
 from jobqueue.share import Share
 
 
-class Done(NamedTuple):
-    """Some items that an attempt has run one after the other, all well or one that was not.
+class Done:
+    """Some items that an attempt has run one after the other: all well, or one that was not.
+
+    Args:
+        first: what was noted of the first of them.
 
     Attributes:
         span: the items.
-        notes: what was noted of each.
+        ok: whether they have succeeded.
     """
 
-    span: Span
-    notes: list[dict[str, Any]]
+    def __init__(self, first: Mapping[str, Any]) -> None:
+        self.span = span_of(first)
+        self.ok = bool(first["ok"])
+        self._began = first.get("start", first.get("end"))
+        self._lists: dict[str, list[Any]] = {"temporaries": [], "outputs": []}
+        self._last = first
+        self._take(first)
 
-    @property
-    def ok(self) -> bool:
-        return all(note["ok"] for note in self.notes)
+    def try_add(self, note: Mapping[str, Any]) -> bool:
+        """Adds what was noted of the next item, if it belongs to these; whether it does."""
+        span = span_of(note)
+        if not (self.ok and note["ok"]) or span.start != self.span.end:
+            return False
+        self.span = Span(self.span.start, span.end)
+        self._take(note)
+        return True
+
+    def _take(self, note: Mapping[str, Any]) -> None:
+        self._last = note
+        for kind, together in self._lists.items():
+            together.extend(note.get(kind, ()))
+
+    def record(self) -> dict[str, Any]:
+        """The record that is committed for them."""
+        last = self._last
+        record: dict[str, Any] = {
+            "event": "end", "node": last["node"], "attempt": last["attempt"], "items": [self.span.start, self.span.end],
+            "ok": self.ok, "start": self._began, "end": last.get("end"), "progress": 100.0 if self.ok else None,
+            "status": last.get("status", ""),
+        }  # fmt: skip
+        record.update((kind, together) for kind, together in self._lists.items() if together)
+        record.update((key, last[key]) for key in ("error", "traceback", "ending", "again") if key in last)
+        return record
 
 
-def span_of(note: dict[str, Any]) -> Span:
+def span_of(note: Mapping[str, Any]) -> Span:
     """The items that a note is about: one, unless the procedure runs by chunks."""
     return Span(note["item"], note.get("to", note["item"] + 1))
 
@@ -42,89 +73,55 @@ def notes_of(share: Share, job: JobLayout, worker: str, token: RunningToken) -> 
     assert token.span is not None
     found: dict[int, dict[str, Any]] = {}
     for name in sorted(share.names_or_none(job.journals) or ()):
-        if name.startswith(f"{worker}.") and name.endswith(JOURNAL):
-            for line in (share.read_or_none(f"{job.journals}/{name}") or b"").splitlines(keepends=True):
-                note = _parse(line, token) if line.startswith(NOTE) else None
-                if note is not None:
-                    found[note["item"]] = note
+        if name.startswith(f"{worker}."):
+            for note in _notes_in(share, f"{job.journals}/{name}", token.node, token.attempt):
+                found[note["item"]] = note
     return _in_order(found, token.span)
 
 
-def _parse(line: bytes, token: RunningToken) -> dict[str, Any] | None:
-    """A note of this attempt; ``None`` for another one's, and for a line that a crash has left."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        note = json.loads(line)
-    except ValueError:
-        return None
-    is_its = isinstance(note, dict) and (note.get("node"), note.get("attempt")) == (token.node, token.attempt)
-    return note if is_its and type(note.get("item")) is int and type(note.get("ok")) is bool else None
+def _notes_in(share: Share, path: str, node: int, attempt: int) -> Iterator[dict[str, Any]]:
+    """The notes of one attempt in a journal; a line that a crash has left is none."""
+    is_its = b',"node":%d,"attempt":%d,' % (node, attempt)
+    for _, line in lines(share, path) if path.endswith(JOURNAL) else ():
+        # The keys are written in this order, so that notes are told apart without being parsed.
+        if line.startswith(NOTE) and is_its in line and line.endswith(b"\n"):
+            try:
+                note = json.loads(line)
+            except ValueError:
+                continue
+            if type(note.get("item")) is int and type(note.get("ok")) is bool:
+                yield note
 
 
 def _in_order(found: dict[int, dict[str, Any]], span: Span) -> list[Done]:
     done: list[Done] = []
     at = span.start
-    while at < span.end and at in found:
+    # What runs by chunks is done as a whole, or not at all.
+    while at < span.end and at in found and span_of(found[at]).end <= span.end:
         note = found[at]
-        end = span_of(note).end
-        if end > span.end:
-            # What runs by chunks is done as a whole, or not at all.
-            break
-        if done and done[-1].ok and note["ok"]:
-            done[-1].notes.append(note)
-            done[-1] = done[-1]._replace(span=Span(done[-1].span.start, end))
-        else:
-            done.append(Done(Span(at, end), [note]))
-        at = end
+        if not (done and done[-1].try_add(note)):
+            done.append(Done(note))
+        at = span_of(note).end
     return done
 
 
-def record_of(done: Done, *, began: float) -> dict[str, Any]:
-    """The record that is committed for some items, from what was noted of each.
+def find_note(share: Share, job: JobLayout, item: int, node: int, attempt: int) -> dict[str, Any] | None:
+    """The note of an item, or of the chunk that it was run with; ``None`` where there is none.
 
-    Args:
-        done: the items, and their notes.
-        began: when the first of them began, seconds since the epoch.
+    Files:
+        Reads the journals of the hierarchy.
     """
-    last = done.notes[-1]
-    record: dict[str, Any] = {
-        "event": "end", "node": last["node"], "attempt": last["attempt"], "items": [*done.span[:2]], "ok": done.ok,
-        "start": began, "end": last["end"], "progress": 100.0 if done.ok else None, "status": last.get("status", ""),
-    }  # fmt: skip
-    for kind in ("temporaries", "outputs"):
-        if together := [one for note in done.notes for one in note.get(kind, ())]:
-            record[kind] = together
-    for key in ("error", "traceback", "ending", "again"):
-        if key in last:
-            record[key] = last[key]
-    return record
-
-
-def find_note(data: bytes, item: int, node: int, attempt: int) -> dict[str, Any] | None:
-    """The note of an item in the contents of a journal; of what runs by chunks that of its chunk."""
-    # The keys are written in this order, so that a note is found without parsing those before it.
-    wanted = b'{"item":%d,"node":%d,"attempt":%d,' % (item, node, attempt)
-    at = data.find(wanted)
-    while at > 0 and data[at - 1 : at] != b"\n":
-        at = data.find(wanted, at + 1)
-    if at >= 0:
-        try:
-            found = json.loads(data[at : data.find(b"\n", at)])
-        except ValueError:
-            return None
-        return found if isinstance(found, dict) else None
-    return _find_chunk(data, item, node, attempt)
-
-
-def _find_chunk(data: bytes, item: int, node: int, attempt: int) -> dict[str, Any] | None:
-    for line in data.splitlines():
-        if line.startswith(NOTE) and b'"to":' in line:
-            try:
-                note = json.loads(line)
-            except ValueError:
-                continue
-            span = span_of(note)
-            if span.start <= item < span.end and (note["node"], note["attempt"]) == (node, attempt):
-                return dict(note)
+    begin = NOTE + b'%d,"node":%d,"attempt":%d,' % (item, node, attempt)
+    is_its = b',"node":%d,"attempt":%d,' % (node, attempt)
+    for name in sorted(share.names_or_none(job.journals) or ()):
+        for _, line in lines(share, f"{job.journals}/{name}") if name.endswith(JOURNAL) else ():
+            may_hold = line.startswith(begin) or (b'"to":' in line and line.startswith(NOTE) and is_its in line)
+            if may_hold and line.endswith(b"\n"):
+                try:
+                    note = json.loads(line)
+                except ValueError:
+                    continue
+                span = span_of(note)
+                if span.start <= item < span.end:
+                    return dict(note)
     return None

@@ -253,7 +253,7 @@ class Pieces:
         for directory in reversed(self.shards(job, "finished", node.node)):
             left = self._covered(self._share.names(directory), need)
             if left > self._first_of(directory):
-                # NFS: what is there may be hidden, and what is seen never goes away. So only what is missing is doubted.
+                # NFS: what is there may be hidden; what is seen never goes away. So only what is missing is doubted.
                 left = self._covered(self._share.names_afresh(directory), need)
             if left == need:
                 return False

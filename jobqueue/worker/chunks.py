@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from jobqueue.chunk import ChunkAttempt
 from jobqueue.hierarchy import Node
 from jobqueue.layout import Entry, RunningToken, Span, Token
-from jobqueue.notes import Done, record_of
+from jobqueue.notes import Done
 from jobqueue.store import Store
 from jobqueue.trouble import insist
 from jobqueue.worker.charges import charges
@@ -23,6 +23,8 @@ from jobqueue.worker.publishing import publish_outputs
 
 # So long items are only noted, before those that are done are committed.
 _COMMIT_S = 10.0
+# And so many: whoever clears up after this slot reads their notes.
+_COMMIT_ITEMS = 50_000
 # After so long a chunk is slow.
 SLOW_S = 20.0
 # So often at most what is noted is synced, where nothing else asks for it.
@@ -82,7 +84,8 @@ class ChunkRun:
         self._at = attempt.span.start
         # Items before this one are begun.
         self._begun = self._at
-        self._notes: list[dict[str, Any]] = []
+        # What is done and not committed.
+        self._done: Done | None = None
         self._is_unborn = True
         # Held where the token moves.
         self._lock = threading.Lock()
@@ -125,28 +128,30 @@ class ChunkRun:
     def _take(self, span: Span, note: dict[str, Any]) -> None:
         """What follows from an item that has been run."""
         clock = self._store.share.clock
-        note = insist(self._store, f"the outputs of {self._attempt.name}", lambda: self._attempt.seal(note))
+        now = clock.monotonic()
+        if self._attempt.has_outputs:
+            note = insist(self._store, f"the outputs of {self._attempt.name}", lambda: self._attempt.seal(note))
         if not note["ok"]:
             self.error = note["error"]
             note["again"] = self._is_forgiven(span)
-        sync = "outputs" in note or not note["ok"] or clock.monotonic() - self._synced_at > _SYNC_S
-        insist(self._store, f"the result of {self._attempt.name}", lambda: self._note(note, sync=sync))
+        sync = "outputs" in note or not note["ok"] or now - self._synced_at > _SYNC_S
+        try:
+            self._note(note, sync=sync)
+        except OSError:
+            insist(self._store, f"the result of {self._attempt.name}", lambda: self._note(note, sync=True))
         self._at = span.end
         if not note["ok"]:
             self._fail(span, note)
             return
         self.done += span.size
-        self._notes.append(note)
+        if self._done is None:
+            self._done = Done(note)
+        else:
+            self._done.try_add(note)
         with self._lock:
             is_last = self._token.span is not None and self._at == self._token.span.end
-        if is_last or clock.monotonic() - self._committed_at > _COMMIT_S:
-            self._commit(Done(Span(self._start, self._at), self._notes))
-
-    @property
-    def _start(self) -> int:
-        """The first item that is not committed."""
-        assert self._token.span is not None
-        return self._token.span.start
+        if is_last or now - self._committed_at > _COMMIT_S or self._done.span.size >= _COMMIT_ITEMS:
+            self._commit(self._done)
 
     def _note(self, note: dict[str, Any], *, sync: bool) -> None:
         self._pen.append(note, sync=sync)
@@ -165,22 +170,21 @@ class ChunkRun:
 
     def _fail(self, span: Span, note: dict[str, Any]) -> None:
         self.failed += span.size
-        if self._notes:
-            self._commit(Done(Span(self._start, span.start), self._notes))
+        if self._done is not None:
+            self._commit(self._done)
         if self.is_superseded:
             return
         if note["again"]:
             insist(self._store, f"the result of {self._attempt.name}", lambda: self._try_again(span))
         else:
-            self._commit(Done(span, [note]))
+            self._commit(Done(note))
 
     def _commit(self, done: Done) -> None:
         """Commits some items, and settles them; the rest goes on under a token of its own."""
         store, name = self._store, self._attempt.name
         what = f"the result of {name}"
-        began = done.notes[0]["start"]
-        record = record_of(done, began=began)
-        self._notes = []
+        record = done.record()
+        self._done = None
         self._committed_at = store.share.clock.monotonic()
         lasting = store.share.is_remote(store.layout.dir) or not done.ok or "outputs" in record
         place = insist(store, what, lambda: self._pen.append(record, sync=lasting))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from jobqueue.hierarchy import Node
 from jobqueue.history import events_of
 from jobqueue.layout import AttemptLayout, JobLayout, Record, RunningToken
-from jobqueue.notes import notes_of, record_of
+from jobqueue.notes import notes_of
 from jobqueue.store import Store
 from jobqueue.worker.settling import settle_from_record
 
@@ -43,7 +43,7 @@ def salvage(store: Store, owner: str, token: RunningToken, append: Append) -> Ru
     left: RunningToken | None = token
     for done in notes_of(store.share, job, owner, token):
         assert left is not None and left.span is not None
-        record = append(token.job, record_of(done, began=done.notes[0].get("start", done.notes[0]["end"])))
+        record = append(token.job, done.record())
         won = store.pieces.try_commit(left, owner, record, done.span.end)
         if won is None:
             return None

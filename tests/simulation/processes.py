@@ -69,7 +69,7 @@ class SimSpool:
             self._copied = len(self._text)
         return []
 
-    def sizes(self) -> tuple[int, int]:
+    def taken_back(self) -> tuple[int, int]:
         return len(self._text), 0
 
     def take_back(self) -> None:
