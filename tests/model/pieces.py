@@ -1,7 +1,7 @@
 """The logic of splitting: an array's tokens, slots that take chunks of one item, deaths, late renames, sweeps.
 
-A state is small: where the tokens lie and what they cover, the spares, the duties, and what each slot is at. Each step is
-one call on the share. At the end of the array one latch entry is removed ("free").
+A state is small: where the tokens lie and what they cover, the spares, the duties, and what each slot is at. Each step
+is one call on the share. At the end of the array one latch entry is removed ("free").
 """
 
 from __future__ import annotations
