@@ -38,6 +38,7 @@ from jobqueue.layout import (
     base_name,
     latch_entry,
     parse_shard,
+    spans_in,
 )
 from jobqueue.share import Share
 from jobqueue.tokens import Settled, Tokens
@@ -262,8 +263,7 @@ class Pieces:
 
     def _covered(self, names: Iterable[str], end: int) -> int:
         """The first of the items before ``end`` that tokens cover without a gap; ``end`` itself for none."""
-        tokens = (ClosedToken.parse(name) for name in names)
-        starts = {token.span.end: token.span.start for token in tokens if token and token.span}
+        starts = {end: start for start, end in spans_in(names)}
         while end in starts:
             end = starts[end]
         return end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from jobqueue.hierarchy import Hierarchy
 from jobqueue.items import ArrayInfo
 from jobqueue.layout import (
     NODE_DIGITS,
+    SHARD_ITEMS,
     TOKEN_FOLDERS,
     ClosedToken,
     JobLayout,
@@ -20,7 +21,7 @@ from jobqueue.layout import (
     WonToken,
     latch_entry,
     parse_shard,
-    span_size,
+    spans_in,
 )
 from jobqueue.registry import owed
 from jobqueue.store import Store
@@ -145,9 +146,23 @@ def scan(store: Store, job: JobLayout, count: int, arrays: Mapping[int, ArrayInf
 def _items_of(store: Store, directory: str, name: str) -> tuple[int, int] | None:
     """The array that a name in a token folder is of, and for how many of its items it stands there."""
     if shard := parse_shard(name):
-        return shard[0], sum(map(span_size, store.share.names_or_none(f"{directory}/{name}") or ()))
-    size = span_size(name)
+        return shard[0], _size_of_shard(store.share.names_or_none(f"{directory}/{name}") or [])
+    size = _size((name,))
     return (int(name[:NODE_DIGITS]), size) if size else None
+
+
+def _size_of_shard(names: list[str]) -> int:
+    if len(names) == SHARD_ITEMS:
+        ends = spans_in((min(names), max(names)))
+        if len(ends) > 1:
+            # All names lie between two of this kind, and each stands for items that begin in this shard: so each but the
+            # last one stands for one item.
+            return ends[-1][1] - ends[0][0]
+    return _size(names)
+
+
+def _size(names: Iterable[str]) -> int:
+    return sum(end - start for start, end in spans_in(names))
 
 
 def _array_sighting(array: ArrayInfo, counts: dict[JobState, int]) -> Sighting:
