@@ -155,8 +155,8 @@ def _size_of_shard(names: list[str]) -> int:
     if len(names) == SHARD_ITEMS:
         ends = spans_in((min(names), max(names)))
         if len(ends) > 1:
-            # All names lie between two of this kind, and each stands for items that begin in this shard: so each but the
-            # last one stands for one item.
+            # All names lie between two of this kind, and each begins with another item of this shard: so each but the
+            # last one stands for one.
             return ends[-1][1] - ends[0][0]
     return _size(names)
 

@@ -175,6 +175,9 @@ class ChunkRun:
         if self.is_superseded:
             return
         if note["again"]:
+            # Notes are passed over by whoever counts what is held against an item.
+            record = Done(note).record()
+            insist(self._store, f"the result of {self._attempt.name}", lambda: self._pen.append(record, sync=True))
             insist(self._store, f"the result of {self._attempt.name}", lambda: self._try_again(span))
         else:
             self._commit(Done(note))
@@ -245,27 +248,35 @@ class ChunkRun:
         """
         store = store or self._twin
         now = store.share.clock.monotonic()
-        if now - self._given_back_at <= SLOW_S:
+        # Whoever waits for the share meanwhile holds the lock, and this thread may have to beat.
+        if now - self._given_back_at <= SLOW_S or not self._lock.acquire(blocking=False):
             return
-        with self._lock:
-            assert self._token.span is not None
-            # Between two items the next one is this slot's.
-            keep = max(self._begun, self._at + 1)
-            if self.is_superseded or self._attempt.is_by_chunk or self._token.span.end <= keep:
-                return
-            self._bear(store)
-            self._given_back_at = now
-            job = store.layout.job(self._token.job)
-            if any(Token.parse(name) for name in store.share.names_or_none(job.ready) or ()):
-                return
-            shorter = store.pieces.try_shorten(self._token, self._worker, keep)
-            if shorter is None:
-                self._lose()
-                return
-            self._token, self._is_unborn = shorter, True
-            self._bear(store)
-        store.log.info("%s is slow; what it has not begun is ready for others.", self._attempt.name)
-        self._host.unblocked()
+        try:
+            is_given = self._try_give_back(store, now)
+        finally:
+            self._lock.release()
+        if is_given:
+            store.log.info("%s is slow; what it has not begun is ready for others.", self._attempt.name)
+            self._host.unblocked()
+
+    def _try_give_back(self, store: Store, now: float) -> bool:
+        assert self._token.span is not None
+        # Between two items the next one is this slot's.
+        keep = max(self._begun, self._at + 1)
+        if self.is_superseded or self._attempt.is_by_chunk or self._token.span.end <= keep:
+            return False
+        self._bear(store)
+        self._given_back_at = now
+        ready = store.layout.job(self._token.job).ready
+        if any(Token.parse(name) for name in store.share.names_or_none(ready) or ()):
+            return False
+        shorter = store.pieces.try_shorten(self._token, self._worker, keep)
+        if shorter is None:
+            self._lose()
+            return False
+        self._token, self._is_unborn = shorter, True
+        self._bear(store)
+        return True
 
     def _bear(self, store: Store | None = None) -> None:
         """Order matters: what the token owes has to have a token before its name changes."""
