@@ -15,6 +15,7 @@ worker's folder, where a sweep finds it. So each item is at any time covered by 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
@@ -146,20 +147,34 @@ class Pieces:
         """Makes what a token owes ready, if nobody has, and wakes the job; may be repeated by anyone.
 
         Returns:
-            ``None``: it owes nothing, or somebody has done it.
+            ``None``: it owes nothing, or somebody has done it, or its job was deleted.
+
+        Raises:
+            OSError: the share is in trouble, and it may not be done; call again.
         """
         rest = rest_of(owing)
         if rest is None:
             return None
-        ready = self._layout.job(owing.job).ready
-        spare = self._layout.worker(worker).spare
-        is_born = self._share.try_move(spare, spare_name(owing), ready, rest.name)
+        ready, spare, name = self._layout.job(owing.job).ready, self._layout.worker(worker).spare, spare_name(owing)
+        is_born = self._share.try_move(spare, name, ready, rest.name)
+        if not is_born and self._is_unborn(spare, name, ready):
+            raise OSError(errno.EIO, "what a token owes is listed and cannot be moved", f"{spare}/{name}")
         # CRASH: also where another has done it, who may not have come to this. RACE: between the claim and now ready/
         # may have been empty, and somebody may have parked the job.
         entry = self._index.wake(owing.job)
         if entry is None:
             self._tokens.wake_or_cancel(owing.job)
         return Rest(rest, entry) if is_born else None
+
+    def _is_unborn(self, spare: str, name: str, ready: str) -> bool:
+        """Whether a spare is still there after it could not be moved, and a place for what is to be born of it.
+
+        NFS: from an old listing and an error it would follow that it was born, and then nobody would do that any more.
+        """
+        try:
+            return name in self._share.names_afresh(spare) and self._share.names_or_none(ready) is not None
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def bear_here(self, owing: RunningToken | WonToken, worker: str, folder: str, slot: int) -> RunningToken | None:
         """Makes what a token owes a running token of a slot, which goes on with it.
