@@ -6,7 +6,8 @@ import bisect
 import inspect
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jobqueue import params as codec
@@ -22,6 +23,7 @@ AUTO = "auto"
 # So many items' values lie in one line of their file.
 _BLOCK_ITEMS = 1024
 _OFFSET_BYTES = 14
+_PARAMETERS = ("frame", "frames", "", "{}")
 
 
 class ArrayInfo(NamedTuple):
@@ -62,7 +64,7 @@ class ArrayInfo(NamedTuple):
         texts = [info.parameter] if info.frames is None else [info.parameter, info.frames]
         if not all(type(count) is int and 0 < count <= MAX_ITEMS for count in counts):
             raise ValueError(f"its array is {stored!r:.60}")
-        if not all(type(text) is str for text in texts):
+        if not all(type(text) is str for text in texts) or info.parameter not in _PARAMETERS:
             raise ValueError(f"its array is {stored!r:.60}")
         return info
 
@@ -77,11 +79,9 @@ class Frames(Sequence[int]):
     def __init__(self, text: str) -> None:
         self.parts = frame_parts(text)
         self._starts = [0, *itertools.accumulate(map(len, self.parts))]
-        for part, other in itertools.combinations(self.parts, 2):
-            few, many = sorted((part, other), key=len)
-            double = next((frame for frame in few if frame in many), None)
-            if double is not None:
-                raise FrameRangeError(f"the frame range {text!r} names frame {double} twice")
+        double = _double_in(self.parts)
+        if double is not None:
+            raise FrameRangeError(f"the frame range {text!r:.200} names frame {double} twice")
         if len(self) > MAX_ITEMS:
             raise FrameRangeError(f"an array holds at most {MAX_ITEMS:,} items, not {len(self):,}; submit several")
 
@@ -117,6 +117,32 @@ class Frames(Sequence[int]):
             found.append(str(first) if first == last else f"{first}-{last}" + (f"x{step}" if step > 1 else ""))
             start = end
         return ",".join(found)
+
+
+def _double_in(parts: Sequence[range]) -> int | None:
+    """A frame that is in two parts; there may be ten thousand parts, or two of five million frames."""
+    rising = sorted((part if part.step > 0 else part[::-1] for part in parts), key=lambda part: part[0])
+    # Those before that reach as far as the one that is looked at.
+    reaching: list[range] = []
+    for part in rising:
+        reaching = [other for other in reaching if other[-1] >= part[0]]
+        for other in reaching:
+            common = _common(part, other)
+            if common is not None:
+                return common
+        reaching.append(part)
+    return None
+
+
+def _common(part: range, other: range) -> int | None:
+    """A frame that is in both of two rising ranges."""
+    if (part[0] - other[0]) % math.gcd(part.step, other.step):
+        return None
+    sparse, dense = sorted((part, other), key=lambda one: -one.step)
+    low, high = max(part[0], other[0]), min(part[-1], other[-1])
+    # Where they have one in common, they have one among so many of the sparse one's as the other has steps.
+    inside = sparse[max(0, -((sparse[0] - low) // sparse.step)) :]
+    return next((frame for frame in itertools.takewhile(lambda frame: frame <= high, inside) if frame in dense), None)
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -250,6 +276,7 @@ def describe_array(
             ArrayInfo(len(every), size, frames, parameter), b"", _first(procedure, params, parameter, every)
         )
     assert over is not None
+    _check_kind(over)
     counts = {name: len(values) for name, values in over.items()}
     if doubles := sorted(set(over) & set(params)):
         raise ArrayError(f"{doubles[0]} is given for each item and for all of them; give it once")
@@ -261,6 +288,15 @@ def describe_array(
         raise ArrayError(f"an array holds at most {MAX_ITEMS:,} items, not {count:,}; submit several")
     first = {name: codec.decode(codec.encode(f"over[{name!r}][0]", values[0])) for name, values in over.items()}
     return ArrayPlan(ArrayInfo(count, size, None, ""), encode_values(over), first)
+
+
+def _check_kind(over: Any) -> None:
+    if not isinstance(over, Mapping) or not all(type(name) is str for name in over):
+        raise TypeError("over has to be a dict: for the name of each parameter a sequence of values")
+    for name, values in over.items():
+        # Not Sequence alone: what numpy and its like call an array is none.
+        if not (hasattr(values, "__len__") and hasattr(values, "__getitem__")) or isinstance(values, Mapping):
+            raise TypeError(f"over[{name!r}] has to be a sequence of values, not {type(values).__name__}")
 
 
 def _size(chunk: int | str) -> int | None:
@@ -277,16 +313,3 @@ def _first(procedure: type[JobProc], params: Mapping[str, Any], parameter: str, 
     template: Any = procedure
     filled: dict[str, Any] = template.filled(params, Chunk(frames[0], frames[0], 1))
     return filled
-
-
-def runs(items: Sequence[int]) -> Iterator[Span]:
-    """Sorted items as spans without gaps."""
-    start = end = None
-    for item in items:
-        if end is not None and start is not None and item != end:
-            yield Span(start, end)
-            start = None
-        start = item if start is None else start
-        end = item + 1
-    if start is not None and end is not None:
-        yield Span(start, end)

@@ -97,7 +97,7 @@ def _parse_node(field: str) -> tuple[int, Span | None] | None:
         return None
     node, start, end, *more = values
     span = Span(start, end, more[0] if more else None, len(more) == 2)
-    return (node, span) if start < end < (span.owed or end + 1) else None
+    return (node, span) if start < end and (not more or end < more[0]) else None
 
 
 class Entry(NamedTuple):

@@ -15,7 +15,8 @@ worker's folder, where a sweep finds it. So each item is at any time covered by 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+import errno
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
 from jobqueue.errors import BrokenJobError
@@ -24,7 +25,6 @@ from jobqueue.index import Index
 from jobqueue.layout import (
     ITEM_DIGITS,
     NODE_DIGITS,
-    SHARD_ITEMS,
     ClosedToken,
     Duty,
     Entry,
@@ -35,7 +35,6 @@ from jobqueue.layout import (
     Span,
     Token,
     WonToken,
-    base_name,
     latch_entry,
     parse_shard,
     spans_in,
@@ -147,20 +146,34 @@ class Pieces:
         """Makes what a token owes ready, if nobody has, and wakes the job; may be repeated by anyone.
 
         Returns:
-            ``None``: it owes nothing, or somebody has done it.
+            ``None``: it owes nothing, or somebody has done it, or its job was deleted.
+
+        Raises:
+            OSError: the share is in trouble, and it may not be done; call again.
         """
         rest = rest_of(owing)
         if rest is None:
             return None
-        ready = self._layout.job(owing.job).ready
-        spare = self._layout.worker(worker).spare
-        is_born = self._share.try_move(spare, spare_name(owing), ready, rest.name)
+        ready, spare, name = self._layout.job(owing.job).ready, self._layout.worker(worker).spare, spare_name(owing)
+        is_born = self._share.try_move(spare, name, ready, rest.name)
+        if not is_born and self._is_unborn(spare, name, ready):
+            raise OSError(errno.EIO, "what a token owes is listed and cannot be moved", f"{spare}/{name}")
         # CRASH: also where another has done it, who may not have come to this. RACE: between the claim and now ready/
         # may have been empty, and somebody may have parked the job.
         entry = self._index.wake(owing.job)
         if entry is None:
             self._tokens.wake_or_cancel(owing.job)
         return Rest(rest, entry) if is_born else None
+
+    def _is_unborn(self, spare: str, name: str, ready: str) -> bool:
+        """Whether a spare is still there after it could not be moved, and a place for what is to be born of it.
+
+        NFS: from an old listing and an error it would follow that it was born, and then nobody would do that any more.
+        """
+        try:
+            return name in self._share.names_afresh(spare) and self._share.names_or_none(ready) is not None
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def bear_here(self, owing: RunningToken | WonToken, worker: str, folder: str, slot: int) -> RunningToken | None:
         """Makes what a token owes a running token of a slot, which goes on with it.
@@ -250,28 +263,25 @@ class Pieces:
     def is_finished(self, job: JobLayout, node: Node) -> bool:
         """Whether tokens in finished/ cover all items. From the end, since what is missing most often lies there."""
         assert node.array is not None
-        need = node.array.length
-        for directory in reversed(self.shards(job, "finished", node.node)):
-            left = self._covered(self._share.names(directory), need)
-            if left > self._first_of(directory):
-                # NFS: what is there may be hidden; what is seen never goes away. So only what is missing is doubted.
-                left = self._covered(self._share.names_afresh(directory), need)
-            if left == need:
-                return False
-            need = left
+        need = self._uncovered(job, node.node, node.array.length, self._share.names)
+        if need and self._share.is_remote(job.dir):
+            # NFS: what is there may be hidden, a whole shard, too; what is seen never goes away. So only what is
+            # missing is doubted. Whoever closes the last chunk has nobody after him to find out.
+            need = self._uncovered(job, node.node, need, self._share.names_afresh)
         return need == 0
 
-    def _covered(self, names: Iterable[str], end: int) -> int:
-        """The first of the items before ``end`` that tokens cover without a gap; ``end`` itself for none."""
-        starts = {end: start for start, end in spans_in(names)}
-        while end in starts:
-            end = starts[end]
-        return end
-
-    def _first_of(self, directory: str) -> int:
-        """The first item that a token in a shard can begin with."""
-        shard = parse_shard(base_name(directory))
-        return shard[1] * SHARD_ITEMS if shard else 0
+    def _uncovered(self, job: JobLayout, node: int, need: int, look: Callable[[str], list[str]]) -> int:
+        """The end of the last items before ``need`` that are not finished; 0 for none."""
+        try:
+            for directory in reversed(_shards_of(node, job.finished, look(job.finished))):
+                left = _covered(look(directory), need)
+                if left == need:
+                    break
+                need = left
+        except (FileNotFoundError, NotADirectoryError):
+            # The job is being deleted.
+            return need
+        return need
 
     def do_duties(self, worker: str, slots: Container[int] | None = None) -> None:
         """Does what slots have to do that have closed chunks of arrays: sees whether those have finished.
@@ -288,8 +298,9 @@ class Pieces:
                 node = self._node(job, duty.node)
                 if node is not None:
                     self.finish(job, node)
-                self._share.try_unlink(f"{won}/{name}")
+                # Order matters: where the answer is lost, it is noted anew.
                 self._duties.discard(f"{won}/{name}")
+                self._share.try_unlink(f"{won}/{name}")
 
     def _node(self, job: JobLayout, number: int) -> Node | None:
         try:
@@ -303,8 +314,7 @@ class Pieces:
     def shards(self, job: JobLayout, folder: str, node: int) -> list[str]:
         """The directories in finished/ or failed/ in which an array's tokens lie, in the order of its items."""
         directory = job.token_folder(folder)
-        names = sorted(self._share.names_or_none(directory) or ())
-        return [f"{directory}/{name}" for name in names if (shard := parse_shard(name)) and shard[0] == node]
+        return _shards_of(node, directory, self._share.names_or_none(directory) or ())
 
     def closed(self, job: JobLayout, folder: str, node: int) -> Iterator[tuple[str, ClosedToken]]:
         """The tokens of an array in finished/ or failed/, each with the directory in which it lies."""
@@ -320,6 +330,19 @@ class Pieces:
             return False
         self._tokens.wake_or_cancel(job.number)
         return True
+
+
+def _shards_of(node: int, directory: str, names: Iterable[str]) -> list[str]:
+    """Those of an array in finished/ or failed/, in the order of its items."""
+    return [f"{directory}/{name}" for name in sorted(names) if (shard := parse_shard(name)) and shard[0] == node]
+
+
+def _covered(names: Iterable[str], end: int) -> int:
+    """The first of the items before ``end`` that tokens cover without a gap; ``end`` itself for none."""
+    starts = {end: start for start, end in spans_in(names)}
+    while end in starts:
+        end = starts[end]
+    return end
 
 
 def _cut(span: Span, end: int, *, begun: bool) -> Span:
