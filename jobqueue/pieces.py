@@ -142,8 +142,13 @@ class Pieces:
         source, target = self._layout.worker(worker).running, self._layout.worker(record.worker).won
         return won if self._share.try_move(source, running.name, target, won.name) else None
 
-    def bear(self, owing: RunningToken | WonToken, worker: str) -> Rest | None:
+    def bear(self, owing: RunningToken | WonToken, worker: str, known: Entry | None = None) -> Rest | None:
         """Makes what a token owes ready, if nobody has, and wakes the job; may be repeated by anyone.
+
+        Args:
+            owing: the token.
+            worker: in whose folder it lies.
+            known: the top-level job's entry as seen last.
 
         Returns:
             ``None``: it owes nothing, or somebody has done it, or its job was deleted.
@@ -160,7 +165,7 @@ class Pieces:
             raise OSError(errno.EIO, "what a token owes is listed and cannot be moved", f"{spare}/{name}")
         # CRASH: also where another has done it, who may not have come to this. RACE: between the claim and now ready/
         # may have been empty, and somebody may have parked the job.
-        entry = self._index.wake(owing.job)
+        entry = self._index.wake(owing.job, known)
         if entry is None:
             self._tokens.wake_or_cancel(owing.job)
         return Rest(rest, entry) if is_born else None

@@ -64,12 +64,14 @@ class ChunkRun:
         error: of the last one that has not.
         is_superseded: others have taken it, or its job was deleted.
         ready: what of it has become ready meanwhile, and the top-level job's entry as it was seen last.
+        entry: the same; to be set by whoever knows it.
     """
 
     def __init__(self, store: Store, attempt: ChunkAttempt, node: Node, pen: Pen, host: Told, limits: Limits) -> None:
         self.done = self.failed = 0
         self.error = ""
         self.is_superseded = False
+        self.entry: Entry | None = None
         self.ready: list[tuple[Token, Entry | None]] = []
         self._store = store
         # The moves of the thread that gives back, whose memory is its own.
@@ -207,7 +209,11 @@ class ChunkRun:
                     self._token = rest
         if not insist(store, what, lambda: publish_outputs(store, self._worker, won, self._node, record)):
             return
-        settled = insist(store, what, lambda: store.pieces.settle(won, self._worker, self._node, ok=done.ok))
+        known = self.entry
+        settled = insist(
+            store, what, lambda: store.pieces.settle(won, self._worker, self._node, ok=done.ok, known=known)
+        )
+        self.entry = settled.entry
         self.ready += [(token, settled.entry) for token in settled.unblocked]
         if settled.unblocked:
             self._host.unblocked()
@@ -282,9 +288,10 @@ class ChunkRun:
         """Order matters: what the token owes has to have a token before its name changes."""
         if not self._is_unborn:
             return
-        rest = (store or self._store).pieces.bear(self._token, self._worker)
+        rest = (store or self._store).pieces.bear(self._token, self._worker, self.entry)
         self._is_unborn = False
         if rest is not None:
+            self.entry = rest.entry
             self.ready.append(rest)
 
     def _lose(self) -> None:

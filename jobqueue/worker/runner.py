@@ -235,7 +235,7 @@ class Runner:
         options = effective_options(node.options, config.proc_options(node.type), config.options)
         self.current = attempt
         if isinstance(attempt, ChunkAttempt):
-            self._run_chunk(attempt, node, Limits(options["timeout"], options["maxErrors"]))
+            self._run_chunk(candidate, attempt, node, Limits(options["timeout"], options["maxErrors"]))
             return
         self._host.began(attempt, node, options["timeout"])
         record: dict[str, Any] | None = None
@@ -253,10 +253,10 @@ class Runner:
             return Attempt(self._store, job, node, token, self._worker, self._spool)
         return ChunkAttempt(self._arrays.items(job, node), token, self._worker, self._spool)
 
-    def _run_chunk(self, attempt: ChunkAttempt, node: Node, limits: Limits) -> None:
+    def _run_chunk(self, candidate: Candidate, attempt: ChunkAttempt, node: Node, limits: Limits) -> None:
         """Runs a chunk of an array, item after item."""
         chunk = ChunkRun(self._store, attempt, node, self._pen, self._host, limits)
-        self.chunk = chunk
+        self.chunk, chunk.entry = chunk, candidate.entry
         self._host.began(attempt, node, None)
         began = self._store.share.clock.monotonic()
         try:
