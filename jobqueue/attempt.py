@@ -94,25 +94,25 @@ class Attempt:
         self._failed = True
 
     def output(self, path: str) -> str:
-        return self._patiently(path, lambda: self.outputs.declare(path))
+        return self._patiently(path, lambda outputs: outputs.declare(path))
 
     def output_folder(self, directory: str) -> str:
-        return self._patiently(directory, lambda: self.outputs.open_folder(directory))
+        return self._patiently(directory, lambda outputs: outputs.open_folder(directory))
 
     def adopt_outputs(self, directory: str) -> list[str]:
-        return self._patiently(directory, lambda: self.outputs.adopt(directory))
+        return self._patiently(directory, lambda outputs: outputs.adopt(directory))
 
-    def _patiently(self, path: str, declare: Callable[[], T]) -> T:
+    def _patiently(self, path: str, declare: Callable[[Outputs], T]) -> T:
         """Declares while the procedure waits: a share that is full or away is not its fault."""
         what = f"{self.name}, which declares an output,"
         try:
-            return declare()
+            return declare(self.outputs)
         except OSError as error:
             if isinstance(error, JobQueueError) or not is_trouble(error):
                 raise
         self.on_wait(True)
         try:
-            return insist(self._store, what, declare, refusals=_REFUSALS)
+            return insist(self._store, what, lambda: declare(self.outputs), refusals=_REFUSALS)
         except PermissionError as error:
             reason = f"this worker's user may not write beside it ({error}); give it leave"
             raise OutputError(f"{reason}, then `jobqueue retry {self.name}`", path) from error
@@ -155,30 +155,41 @@ class Attempt:
             OSError: the share does not give the procedure's file; nothing of the job has run.
             ConfigError: queue.cfg gives the procedure a parameter that it does not have; the same.
         """
+        with self.environment():
+            result, error, trace = self._call(self._parameters, is_interruptible=is_interruptible)
+        return self._told(result, error, trace)
+
+    def _call(
+        self, parameters: Callable[[], dict[str, Any]], *, is_interruptible: bool
+    ) -> tuple[Any, BaseException | None, str]:
+        """Makes the procedure and runs it; its encoded result, or what it raised and the traceback."""
         process = os.getpid()
         is_loaded = False
         result: Any = None
         error: BaseException | None = None
         trace = ""
-        with self._environment():
-            try:
-                if self._node.type is not None:
-                    self._store.procedures.check(self._node.type)
-                is_loaded = True
-                proc = self._store.procedures.make(self._node.type, self._parameters())
-                proc._attach(self)
-                result = params.encode("the result", proc.run())
-            # SystemExit too: a job that calls sys.exit has failed, and the worker goes on.
-            except BaseException as caught:
-                if is_interruptible and isinstance(caught, KeyboardInterrupt) and os.getpid() == process:
-                    raise
-                if not is_loaded and _is_nobodys_fault(caught):
-                    raise
-                error, trace = caught, traceback.format_exc()
+        try:
+            if self._node.type is not None:
+                self._store.procedures.check(self._node.type)
+            is_loaded = True
+            proc = self._store.procedures.make(self._node.type, parameters())
+            proc._attach(self)
+            result = params.encode("the result", proc.run())
+        # SystemExit too: a job that calls sys.exit has failed, and the worker goes on.
+        except BaseException as caught:
+            if is_interruptible and isinstance(caught, KeyboardInterrupt) and os.getpid() == process:
+                raise
+            if not is_loaded and _is_nobodys_fault(caught):
+                raise
+            error, trace = caught, traceback.format_exc()
         if os.getpid() != process:
             # A child that the job has forked returns from it, too. It is not the slot, and must not act as one.
             os.write(2, trace.encode("utf-8", "backslashreplace"))
             os._exit(1 if error else 0)
+        return result, error, trace
+
+    def _told(self, result: Any, error: BaseException | None, trace: str) -> dict[str, Any]:
+        """The attempt's record, but for its outputs."""
         record: dict[str, Any] = {
             "event": "end",
             "node": self._node.node,
@@ -285,7 +296,7 @@ class Attempt:
                 self._shown, self._shown_at = seen, now
 
     @contextmanager
-    def _environment(self) -> Iterator[None]:
+    def environment(self) -> Iterator[None]:
         """The job's environment variables, for it and for what it starts."""
         ours = {
             QUEUE_VARIABLE: self._store.layout.dir,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from jobqueue.errors import BrokenJobError, JobNotFoundError, JobQueueError, JobStateError
 from jobqueue.hierarchy import Hierarchy
@@ -40,6 +40,8 @@ def fail(store: Store, number: int, node: int, name: str) -> None:
     """
     job = store.layout.job(number)
     who = f"{user_name()}@{host_name()}"
+    if node in Hierarchy(store.share, job.hierarchy).arrays():
+        raise JobStateError(f"{name} is an array, which cannot be made to fail as a whole; cancel job{number}", job.dir)
     for _ in range(_ROUNDS):
         seen = look_up(store, job, node)
         if seen.has_ended:
@@ -74,7 +76,7 @@ def _fail_waiting(store: Store, job: JobLayout, state: JobState, token: Token, w
         journal.close()
 
 
-def retry(store: Store, number: int, nodes: Iterable[int] | None) -> int:
+def retry(store: Store, number: int, nodes: Collection[int] | None) -> int:
     """Failed jobs become ready again; how many.
 
     Args:
@@ -98,15 +100,52 @@ def retry(store: Store, number: int, nodes: Iterable[int] | None) -> int:
         store.tokens.finish_retries(job)
     names = store.share.names_or_none(job.failed) or ()
     failed = {closed.node: closed for name in names if (closed := ClosedToken.parse(name))}
-    wanted = sorted(failed) if nodes is None else list(nodes)
     hierarchy = Hierarchy(store.share, job.hierarchy)
+    arrays = [node for node in hierarchy.arrays() if nodes is None or node in nodes]
+    tried = sum(_retry_array(store, job, node, None) for node in arrays)
+    wanted = sorted(failed) if nodes is None else [node for node in nodes if node not in arrays]
     for node in wanted:
         if node not in failed:
             state = look_up(store, job, node).state.value
             raise JobStateError(f"this job is {state}, only a failed one can be tried again", job.dir)
-    return sum(
+    return tried + sum(
         store.tokens.retry(job, failed[node], has_children=bool(hierarchy.node(node).children)) for node in wanted
     )
+
+
+def retry_items(store: Store, number: int, node: int, items: Collection[int]) -> int:
+    """Some items of an array that have failed become ready again; how many.
+
+    Raises:
+        JobStateError: one of them has not failed, or has failed in a chunk with others, or the top-level job is done.
+    """
+    raise_if_deleted(store, number)
+    entry = store.index.find(number)
+    if entry is None or entry.folder == "done":
+        raise JobStateError(f"job{number} is done, so nothing of it can be tried again; submit it anew")
+    return _retry_array(store, store.layout.job(number), node, items)
+
+
+def _retry_array(store: Store, job: JobLayout, node: int, items: Collection[int] | None) -> int:
+    found = list(store.pieces.closed(job, "failed", node))
+    if items is not None:
+        found = [(place, token) for place, token in found if _wanted(job, token, items)]
+        missing = set(items).difference(*(range(token.span.start, token.span.end) for _, token in found if token.span))
+        if missing:
+            raise JobStateError(f"item {min(missing)} has not failed; only what has failed can be tried again", job.dir)
+    return sum(token.span.size for place, token in found if token.span and store.pieces.retry(job, place, token))
+
+
+def _wanted(job: JobLayout, token: ClosedToken, items: Collection[int]) -> bool:
+    """Whether a failed token stands for some of these items, and for no others."""
+    assert token.span is not None
+    among = [item in items for item in range(token.span.start, token.span.end)]
+    if any(among) and not all(among):
+        raise JobStateError(
+            f"items {token.span.start} to {token.span.end - 1} have run as one chunk, and failed; try all of them",
+            job.dir,
+        )
+    return all(among)
 
 
 def cancel(store: Store, number: int) -> None:

@@ -57,6 +57,10 @@ class FrameRangeError(JobQueueError, ValueError):
     """A text that is not a frame range."""
 
 
+class ArrayError(JobQueueError, ValueError):
+    """An array cannot be made of what was given for it."""
+
+
 class DependencyError(JobQueueError, ValueError):
     """A dependency that cannot be: on itself, on the root, on another hierarchy's job, or round a cycle."""
 

@@ -28,11 +28,11 @@ def parse_frames(frames: Any) -> list[int]:
     if isinstance(frames, int):
         return [frames]
     if isinstance(frames, range):
-        found = _listed(frames)
+        found = list(_bounded(frames))
     elif isinstance(frames, str):
-        found = [frame for part in frames.split(",") for frame in _part(frames, part.strip())]
+        found = [frame for part in frame_parts(frames) for frame in part]
     elif isinstance(frames, Sequence) and len(frames) == 2 and all(type(frame) is int for frame in frames):
-        found = _count(frames[0], frames[1], 1)
+        found = list(_count(frames[0], frames[1], 1))
     else:
         raise FrameRangeError(f"{frames!r} is no frame range; write for example 1-100x2, or give an int or a pair")
     if not found:
@@ -40,7 +40,16 @@ def parse_frames(frames: Any) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _part(frames: str, part: str) -> list[int]:
+def frame_parts(frames: str) -> list[range]:
+    """What lies between the commas of a range, which is counted and not listed; a frame may be in several.
+
+    Raises:
+        FrameRangeError: it is no frame range, or a part holds more than 10,000,000 frames.
+    """
+    return [_part(frames, part.strip()) for part in frames.split(",")]
+
+
+def _part(frames: str, part: str) -> range:
     match = _PART.match(part)
     if not match:
         raise FrameRangeError(f"{frames!r} is no frame range; write for example 1-100x2 or 1-10,20")
@@ -50,15 +59,15 @@ def _part(frames: str, part: str) -> list[int]:
     return _count(int(first), int(last if last is not None else first), int(step or 1))
 
 
-def _count(first: int, last: int, step: int) -> list[int]:
-    return _listed(range(first, last + 1, step) if last >= first else range(first, last - 1, -step))
+def _count(first: int, last: int, step: int) -> range:
+    return _bounded(range(first, last + 1, step) if last >= first else range(first, last - 1, -step))
 
 
-def _listed(frames: range) -> list[int]:
+def _bounded(frames: range) -> range:
     # Not len(): Python refuses to count what has more than 63 bits.
     if abs(frames.stop - frames.start) // abs(frames.step) > MAX_FRAMES:
         raise FrameRangeError(f"the range from {frames.start} to {frames.stop} holds more than {MAX_FRAMES:,} frames")
-    return list(frames)
+    return frames
 
 
 def chunks(frames: Sequence[int], size: int) -> list[list[int]]:

@@ -7,6 +7,7 @@ from typing import Any
 from jobqueue import control
 from jobqueue import params as codec
 from jobqueue.errors import JobStateError
+from jobqueue.item import ItemHandle, ItemReader
 from jobqueue.layout import ClosedToken, RunningToken, WonToken, job_name, parse_job_number
 from jobqueue.reader import JobReader
 from jobqueue.state import JobState, scan
@@ -83,7 +84,8 @@ class JobHandle:
         bad = (JobState.FAILED, JobState.CANCELLED)
         if not recursive:
             return self._reader.look().state in bad
-        seen = scan(self._reader.store, self._reader.job, self._reader.hierarchy().count)
+        hierarchy = self._reader.hierarchy()
+        seen = scan(self._reader.store, self._reader.job, hierarchy.count, hierarchy.arrays())
         return any(seen[node].state in bad for node in self._reader.with_descendants())
 
     @property
@@ -141,6 +143,8 @@ class JobHandle:
             return "cancelled"
         if seen.state is not JobState.FAILED:
             return None
+        if seen.items is not None:
+            return f"{dict(seen.items)[JobState.FAILED]} of its items have failed"
         record = self._reader.record(seen)
         return str(record.get("error")) if record else "record lost"
 
@@ -184,6 +188,52 @@ class JobHandle:
             handle._reader = reader
             found.append(handle)
         return found
+
+    # --- the items of an array -----------------------------------------------------------------------------------
+
+    def countItems(self) -> int:
+        """How many items it has, if it is an array; 0 for any other job."""
+        array = self._reader.node().array
+        return array.length if array else 0
+
+    def countItemsByState(self) -> dict[JobState, int]:
+        """How many of its items are in each state; from listings alone, however many there are.
+
+        Raises:
+            JobStateError: it is no array.
+        """
+        items = self._reader.look().items
+        if items is None:
+            raise JobStateError(f"{self.name} is no array, so it has no items", self.location)
+        return dict(items)
+
+    def item(self, name: int) -> ItemHandle:
+        """One of an array's items.
+
+        Args:
+            name: its frame, or its place from 0 where it is an array of parameters' values.
+
+        Raises:
+            JobNotFoundError: there is none of this name.
+            JobStateError: it is no array.
+        """
+        reader = ItemReader(self._reader)
+        return ItemHandle(reader, reader.index(name))
+
+    def listItems(self, state: JobState | None = None) -> list[ItemHandle]:
+        """The items of an array in their order.
+
+        Args:
+            state: only those in this state, other than running; by default all.
+
+        Raises:
+            JobStateError: it is no array.
+        """
+        reader = ItemReader(self._reader)
+        if state is None:
+            return [ItemHandle(reader, index) for index in range(reader.count)]
+        spans = (piece.span for piece in reader.pieces(state))
+        return [ItemHandle(reader, index) for span in spans for index in range(span.start, span.end)]
 
     # --- what can be done to it ----------------------------------------------------------------------------------
 

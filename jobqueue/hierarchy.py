@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobqueue.errors import BrokenJobError
+from jobqueue.items import ArrayInfo
 from jobqueue.layout import FORMAT_VERSION
 from jobqueue.options import check_stored
 from jobqueue.params import dumps
@@ -21,7 +22,7 @@ from jobqueue.share import Share
 
 _HEADER_BYTES = 256
 _OFFSET_BYTES = 14
-_SUBMITTER_BYTES = 120  # as JSON; the header's other fields take 110 at most
+_SUBMITTER_BYTES = 120  # as JSON; the header's other fields take 130 at most
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _WINDOW_NODES = 256
 _WINDOW_BYTES = 1 << 18
@@ -48,6 +49,7 @@ class Node:
         parents: the nodes that wait for it.
         children: the nodes that it waits for.
         options: the scheduling options that were set.
+        array: what its items are, if it is an array.
     """
 
     node: int
@@ -58,6 +60,7 @@ class Node:
     parents: Sequence[int] = ()
     children: Sequence[int] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    array: ArrayInfo | None = None
 
     def line(self) -> bytes:
         # The place comes first, so that a line can be found by it.
@@ -71,6 +74,8 @@ class Node:
             "options": self.options,
             "params": self.params,
         }
+        if self.array is not None:
+            stored["array"] = self.array.stored()
         return dumps(stored).encode("ascii") + b"\n"
 
     def check(self, count: int) -> None:
@@ -113,9 +118,10 @@ def encode_hierarchy(nodes: Sequence[Node], *, submitted: float, submitter: str)
     by = submitter[:80]
     while len(dumps(by)) > _SUBMITTER_BYTES:
         by = by[:-1]
-    header = dumps(
-        {"format": FORMAT_VERSION, "jobs": len(nodes), "offsets": at, "submitted": submitted, "by": by}
-    ).encode("ascii")
+    told = {"format": FORMAT_VERSION, "jobs": len(nodes), "offsets": at, "submitted": submitted, "by": by}
+    if arrays := sum(node.array is not None for node in nodes):
+        told["arrays"] = arrays
+    header = dumps(told).encode("ascii")
     table = b"".join(b"%0*d\n" % (_OFFSET_BYTES - 1, offset) for offset in [*offsets, at])
     return header.ljust(_HEADER_BYTES - 1) + b"\n" + b"".join(lines) + table
 
@@ -135,12 +141,14 @@ class Hierarchy:
         self._share = share
         self._path = path
         self._window: dict[int, bytes] = {}
+        self._found_arrays: dict[int, ArrayInfo] = {}
         try:
             header = json.loads(share.read_part(path, 0, _HEADER_BYTES))
             self.count = int(header["jobs"])
             self.submitted = float(header["submitted"])
             self.submitter = str(header["by"])
             self._table = int(header["offsets"])
+            self._arrays = int(header.get("arrays", 0))
             known = header["format"] == FORMAT_VERSION
         except (*_MISSING, ValueError, KeyError, TypeError, OverflowError) as error:
             raise BrokenJobError(f"the hierarchy cannot be read ({error})", path) from error
@@ -175,6 +183,12 @@ class Hierarchy:
             return int(json.loads(line)["node"])
         except (ValueError, KeyError, TypeError) as error:
             raise BrokenJobError(f"{place} in the hierarchy cannot be read ({error})", self._path) from error
+
+    def arrays(self) -> dict[int, ArrayInfo]:
+        """The jobs that are arrays, by node; reads nothing more where there are none."""
+        if self._arrays and not self._found_arrays:
+            self._found_arrays = {node.node: node.array for node in self.nodes() if node.array is not None}
+        return self._found_arrays
 
     def nodes(self) -> Iterator[Node]:
         """All jobs, in post-order."""
@@ -216,6 +230,8 @@ class Hierarchy:
             stored = json.loads(line)
             if type(stored["node"]) is not int or stored["node"] != number:
                 raise ValueError(f"job {stored['node']} stands where job {number} belongs")
+            if "array" in stored:
+                stored["array"] = ArrayInfo.read(stored["array"])
             node = Node(**stored)
             node.check(self.count)
             return node

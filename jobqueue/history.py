@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from jobqueue.journal import events
-from jobqueue.layout import ClosedToken, JobLayout, RunningToken, Token, WonToken
+from jobqueue.layout import ClosedToken, JobLayout, RunningToken, Span, Token, WonToken
 from jobqueue.state import AnyToken, JobState, Sighting
 from jobqueue.store import Store
 
@@ -78,17 +78,24 @@ def attempts(store: Store, job: JobLayout, node: int, place: str, seen: Sighting
     ]
 
 
-def events_of(store: Store, job: JobLayout, node: int) -> list[Event]:
-    """All that the journals of a top-level job say of one of its jobs, writer by writer."""
+def events_of(store: Store, job: JobLayout, node: int, span: Span | None = None) -> list[Event]:
+    """All that the journals of a top-level job say of one of its jobs, writer by writer; of an array, of some items."""
     found = []
     for name in sorted(store.share.names_or_none(job.journals) or ()):
         fields = name.split(".")
         if not name.endswith(_SUFFIX) or len(fields) != 3:
             continue
         for offset, event in events(store.share, f"{job.journals}/{name}"):
-            if event.get("node") == node and isinstance(event.get("attempt"), int):
+            if event.get("node") == node and isinstance(event.get("attempt"), int) and _is_of(event, span):
                 found.append(Event(fields[0], fields[1], offset, event))
     return found
+
+
+def _is_of(event: dict[str, Any], span: Span | None) -> bool:
+    items = event.get("items")
+    if span is None or not (isinstance(items, list) and len(items) == 2):
+        return True
+    return bool(items[0] < span.end and span.start < items[1])
 
 
 def _view(number: int, found: list[Event], directory: str, seen: Sighting) -> AttemptView:

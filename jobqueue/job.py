@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobqueue import params as codec
 from jobqueue.errors import DependencyError, JobStateError
+from jobqueue.items import AUTO, ArrayPlan, describe_array
 from jobqueue.layout import MAX_NESTED_DEPTH
 from jobqueue.options import JobOptions
+from jobqueue.proc import JobProc
 from jobqueue.procedures import has_post_create
 from jobqueue.submit import Submission
 
@@ -41,7 +44,14 @@ class Job:
             raise TypeError(f"jobRoot has to be a JobRoot, not {type(jobRoot).__name__}")
         self._set_up(jobRoot, jobRoot, jobType, params)
 
-    def _set_up(self, root: JobRoot, home: Job | None, job_type: str | None, params: dict[str, Any]) -> None:
+    def _set_up(
+        self,
+        root: JobRoot,
+        home: Job | None,
+        job_type: str | None,
+        params: dict[str, Any],
+        array: ArrayPlan | None = None,
+    ) -> None:
         """Fills in a new job; ``home`` is the job in whose directory its own lies, ``None`` for the root itself."""
         if job_type is not None and not isinstance(job_type, str):
             raise TypeError(f"jobType has to be a text or None, not {type(job_type).__name__}")
@@ -50,10 +60,12 @@ class Job:
         stored = {name: codec.encode(name, value) for name, value in params.items()}
         # The procedure is made from what was stored, so that what the worker will see is what was checked.
         given = {name: codec.decode(value) for name, value in stored.items()}
+        given.update(array.first if array else {})
         proc = root._queue._store_or_raise().procedures.make(job_type, given)
         self._root = root
         self._type = job_type
         self._params = stored
+        self._array = array
         self._label = proc.label
         self._dependencies: dict[Job, None] = {}
         self._places_given = 0
@@ -80,6 +92,48 @@ class Job:
         """
         job = Job.__new__(Job)
         job._set_up(self._root, self, jobType, params)
+        self._depend_on(job)
+        return job
+
+    def createJobArray(
+        self,
+        jobType: str,
+        frames: str | None = None,
+        over: Mapping[str, Sequence[Any]] | None = None,
+        chunk: int | str = AUTO,
+        **params: Any,
+    ) -> Job:
+        """Makes a new sub-job that this job depends on: an array, of any number of items that are run independently.
+
+        An array costs no more to submit than a single job, and nothing is made for an item before a worker takes it.
+        The procedure is made anew for each item, which it is told by its parameters:
+
+        - for ``frames``: a procedure with a parameter ``frame`` gets one frame (an int), and is run once for each; one
+          with a parameter ``frames`` gets those of a chunk as a range (a text), and is run once for each chunk. In a
+          ``command`` the fields ``{frame}``, ``{start}``, ``{end}``, ``{frames}`` and ``{index}`` are filled in, also
+          in its ``outputs``; one that has only fields of a range is run once for each chunk. Braces that are meant
+          themselves are doubled.
+        - for ``over``: each item gets one value of each parameter.
+
+        Args:
+            jobType: the type name of its procedure.
+            frames: a range of frames such as ``1-1000000x2,7``, 10,000,000 at most, each once.
+            over: for each of some parameters a sequence of values, one for each item.
+            chunk: how many items a slot takes at once; ``"auto"``: as many as take about ten seconds.
+            **params: further parameters of the procedure, the same for all items.
+
+        Returns:
+            The new job.
+
+        Raises:
+            JobStateError: the hierarchy is active already.
+            TypeError: a parameter or a value cannot be stored, or the procedure cannot be told about frames.
+            ValueError: there is no such procedure, the range is none, or ``over`` holds nothing or unequally much.
+            Exception: whatever the procedure's constructor says of the first item's parameters.
+        """
+        job = Job.__new__(Job)
+        described = describe_array(self._root._procedure(jobType), frames, over, chunk, params)
+        job._set_up(self._root, self, jobType, params, described)
         self._depend_on(job)
         return job
 
@@ -164,6 +218,9 @@ class JobRoot(Job):
         number, root = self._submission.publish(self)
         self._is_active = True
         return JobHandle(self._queue._store_or_raise(), number, root, "")
+
+    def _procedure(self, job_type: str) -> type[JobProc]:
+        return self._queue._store_or_raise().procedures.find(job_type)
 
     def _check_open(self) -> None:
         if self._is_active:

@@ -8,6 +8,7 @@ returns ``None`` for it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 FORMAT_VERSION = 1
@@ -23,6 +24,10 @@ NODE_DIGITS = 7
 MAX_NODES = 10**NODE_DIGITS
 NUMBER_DIGITS = 8
 MAX_NESTED_DEPTH = 8
+# Of one array. What there is for each of its chunks lies in shards, one for so many items.
+MAX_ITEMS = 10_000_000
+SHARD_ITEMS = 4096
+ITEM_DIGITS = 8
 # The supervisor's own journal is that of slot 0; the processes that run jobs count from 1.
 SUPERVISOR_SLOT = 0
 # The file of a top-level job that says what to do.
@@ -38,12 +43,61 @@ FALSE_DEATH = ".alive"
 JOURNAL = ".jsonl"
 
 _ATTEMPT = ".attempt"
+_DUTY = "last"
+_CHUNKS = ".chunks"
+_TEMPORARY_NAME = re.compile(r"\.jq-[^-]*-([0-9]+)\.([0-9]{7})(?:-[0-9]{8})?\.([0-9]+)\Z")
+_CHUNK_DIR = re.compile(r"(.*/)?\.chunks/[0-9]{4}/[0-9]{8}\.([0-9]+)\Z")
+_SHARD = re.compile(r"([0-9]{7})-([0-9]{4})\Z")
 _INT = re.compile(r"[0-9]+\Z")
 _WORKER = re.compile(r"[a-z0-9-]+\Z")
 
 
 def _ints(fields: list[str]) -> list[int] | None:
     return [int(field) for field in fields] if all(_INT.match(field) for field in fields) else None
+
+
+class Span(NamedTuple):
+    """Some items of an array: from ``start`` to before ``end``.
+
+    ``owed`` is above ``end`` once a token was split: the items from ``end`` to before it have no token of their own
+    yet, or have had one; see `jobqueue.pieces`. ``begun`` says that they were of the same attempt before, so that the
+    next one has the next number; without it this attempt was never theirs.
+    """
+
+    start: int
+    end: int
+    owed: int | None = None
+    begun: bool = False
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
+    @property
+    def whole(self) -> Span:
+        """With what is owed."""
+        return Span(self.start, self.end if self.owed is None else self.owed)
+
+
+def _node_field(node: int, span: Span | None) -> str:
+    """The field that says which job a token is of: ``NODE``, or of an array ``NODE-START-END[-OWED[-1]]``."""
+    if span is None:
+        return f"{node:0{NODE_DIGITS}d}"
+    bounds = f"{node:0{NODE_DIGITS}d}-{span.start:0{ITEM_DIGITS}d}-{span.end:0{ITEM_DIGITS}d}"
+    if span.owed is None:
+        return bounds
+    return f"{bounds}-{span.owed:0{ITEM_DIGITS}d}" + ("-1" if span.begun else "")
+
+
+def _parse_node(field: str) -> tuple[int, Span | None] | None:
+    if "-" not in field:
+        return (int(field), None) if _INT.match(field) else None
+    values = _ints(field.split("-"))
+    if values is None or not 3 <= len(values) <= 5 or values[4:] not in ([], [1]):
+        return None
+    node, start, end, *more = values
+    span = Span(start, end, more[0] if more else None, len(more) == 2)
+    return (node, span) if start < end and (not more or end < more[0]) else None
 
 
 class Entry(NamedTuple):
@@ -77,22 +131,30 @@ class Entry(NamedTuple):
 
 
 class Token(NamedTuple):
-    """A token in blocked/, ready/ or cancelled/: ``NODE.ATTEMPT.MOVE.CHARGED``."""
+    """A token in blocked/, ready/ or cancelled/: ``NODE.ATTEMPT.MOVE.CHARGED``.
+
+    Of an array there are several, each for some of its items, and NODE is ``NODE-START-END``; so it is with the tokens
+    below.
+    """
 
     node: int
     attempt: int
     move: int
     charged: int
+    span: Span | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.node:0{NODE_DIGITS}d}.{self.attempt}.{self.move}.{self.charged}"
+        return f"{_node_field(self.node, self.span)}.{self.attempt}.{self.move}.{self.charged}"
 
     @staticmethod
     def parse(name: str) -> Token | None:
-        fields = name.split(".")
-        values = _ints(fields) if len(fields) == 4 else None
-        return Token(*values) if values else None
+        first, *fields = name.split(".")
+        key, values = _parse_node(first), _ints(fields) if len(fields) == 3 else None
+        if not (key and values):
+            return None
+        attempt, move, charged = values
+        return Token(key[0], attempt, move, charged, key[1])
 
 
 class RunningToken(NamedTuple):
@@ -104,16 +166,20 @@ class RunningToken(NamedTuple):
     move: int
     charged: int
     slot: int
+    span: Span | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.job}.{self.node:0{NODE_DIGITS}d}.{self.attempt}.{self.move}.{self.charged}.{self.slot}"
+        head = f"{self.job}.{_node_field(self.node, self.span)}"
+        return f"{head}.{self.attempt}.{self.move}.{self.charged}.{self.slot}"
 
     @staticmethod
     def parse(name: str) -> RunningToken | None:
-        fields = name.split(".")
-        values = _ints(fields) if len(fields) == 6 else None
-        return RunningToken(*values) if values else None
+        found = _parse_owed(name, 6)
+        if found is None:
+            return None
+        (job, attempt, move, charged, slot), (node, span) = found
+        return RunningToken(job, node, attempt, move, charged, slot, span)
 
 
 class WonToken(NamedTuple):
@@ -126,17 +192,29 @@ class WonToken(NamedTuple):
     charged: int
     slot: int
     offset: int
+    span: Span | None = None
 
     @property
     def name(self) -> str:
-        head = f"{self.job}.{self.node:0{NODE_DIGITS}d}.{self.attempt}.{self.move}.{self.charged}"
+        head = f"{self.job}.{_node_field(self.node, self.span)}.{self.attempt}.{self.move}.{self.charged}"
         return f"{head}.{self.slot}.{self.offset}"
 
     @staticmethod
     def parse(name: str) -> WonToken | None:
-        fields = name.split(".")
-        values = _ints(fields) if len(fields) == 7 else None
-        return WonToken(*values) if values else None
+        found = _parse_owed(name, 7)
+        if found is None:
+            return None
+        (job, attempt, move, charged, slot, offset), (node, span) = found
+        return WonToken(job, node, attempt, move, charged, slot, offset, span)
+
+
+def _parse_owed(name: str, count: int) -> tuple[list[int], tuple[int, Span | None]] | None:
+    """The fields of a token in a worker's folder but for that of the job, and what that says."""
+    fields = name.split(".")
+    if len(fields) != count:
+        return None
+    key, values = _parse_node(fields[1]), _ints(fields[:1] + fields[2:])
+    return (values, key) if key and values else None
 
 
 class ClosedToken(NamedTuple):
@@ -149,10 +227,11 @@ class ClosedToken(NamedTuple):
     worker: str
     slot: int
     offset: int
+    span: Span | None = None
 
     @property
     def name(self) -> str:
-        head = f"{self.node:0{NODE_DIGITS}d}.{self.attempt}.{self.move}.{self.charged}"
+        head = f"{_node_field(self.node, self.span)}.{self.attempt}.{self.move}.{self.charged}"
         return f"{head}.{self.worker}.{self.slot}.{self.offset}"
 
     @staticmethod
@@ -160,11 +239,31 @@ class ClosedToken(NamedTuple):
         fields = name.split(".")
         if len(fields) != 7 or not _WORKER.match(fields[4]):
             return None
-        values = _ints(fields[:4] + fields[5:])
-        if values is None:
+        key, values = _parse_node(fields[0]), _ints(fields[1:4] + fields[5:])
+        if key is None or values is None:
             return None
-        node, attempt, move, charged, slot, offset = values
-        return ClosedToken(node, attempt, move, charged, fields[4], slot, offset)
+        attempt, move, charged, slot, offset = values
+        return ClosedToken(key[0], attempt, move, charged, fields[4], slot, offset, key[1])
+
+
+class Duty(NamedTuple):
+    """A file in a worker's won/: ``JOB.NODE.last.SLOT``. Somebody has to see whether all of an array has finished."""
+
+    job: int
+    node: int
+    slot: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.job}.{self.node:0{NODE_DIGITS}d}.{_DUTY}.{self.slot}"
+
+    @staticmethod
+    def parse(name: str) -> Duty | None:
+        fields = name.split(".")
+        if len(fields) != 4 or fields[2] != _DUTY:
+            return None
+        values = _ints([fields[0], fields[1], fields[3]])
+        return Duty(*values) if values else None
 
 
 class Record(NamedTuple):
@@ -230,8 +329,23 @@ class JobLayout:
     def attempt(self, place: str, attempt: int) -> AttemptLayout:
         return AttemptLayout(f"{self.node_dir(place)}/{_ATTEMPT}{attempt}")
 
+    def chunk(self, place: str, start: int, attempt: int) -> AttemptLayout:
+        """The files of one attempt of a chunk of an array, whose first item is ``start``."""
+        shard = f"{_CHUNKS}/{start // SHARD_ITEMS:04d}"
+        return AttemptLayout(f"{self.node_dir(place)}/{shard}/{start:0{ITEM_DIGITS}d}.{attempt}")
+
+    def shard(self, folder: str, node: int, start: int) -> str:
+        """Where in finished/ or failed/ the tokens lie of an array's items near ``start``."""
+        return f"{self.token_folder(folder)}/{node:0{NODE_DIGITS}d}-{start // SHARD_ITEMS:04d}"
+
+    def items(self, node: int) -> str:
+        """The file that holds the parameters of an array's items."""
+        return f"{self.dir}/.items-{node:0{NODE_DIGITS}d}"
+
     def parse_attempt(self, directory: str) -> tuple[str, int] | None:
         """The place and the number of an attempt's directory in this one, or ``None``."""
+        if directory.startswith(f"{self.dir}/") and (chunk := _CHUNK_DIR.match(directory[len(self.dir) + 1 :])):
+            return (chunk[1] or "").rstrip("/"), int(chunk[2])
         above, _, name = directory.rpartition("/")
         number = name.removeprefix(_ATTEMPT)
         if number == name or not _INT.match(number) or not f"{above}/".startswith(f"{self.dir}/"):
@@ -260,6 +374,8 @@ class WorkerLayout:
         self.inbox = f"{self.dir}/inbox"
         self.running = f"{self.dir}/running"
         self.won = f"{self.dir}/won"
+        # What tokens of arrays that are split come from, and what they were split for (see `jobqueue.pieces`).
+        self.spare = f"{self.dir}/spare"
 
 
 class QueueLayout:
@@ -307,22 +423,43 @@ def parse_job_number(name: str) -> int | None:
     return int(name[3:]) if name.startswith("job") and _INT.match(name[3:]) else None
 
 
+def spans_in(names: Iterable[str]) -> list[tuple[int, int]]:
+    """For which items tokens stand, from their names alone; names of other things are passed over.
+
+    There may be a million of them, and to parse each takes ten times as long. So this looks at fixed places, where no
+    other name has what a token of an array has there.
+    """
+    start, end, after = NODE_DIGITS + 1, NODE_DIGITS + 2 + ITEM_DIGITS, NODE_DIGITS + 2 + 2 * ITEM_DIGITS
+    tokens = [name for name in names if name[NODE_DIGITS:start] == "-" and name[end - 1 : end] == "-"]
+    try:
+        return [(int(name[start : end - 1]), int(name[end:after])) for name in tokens]
+    except ValueError:
+        found = (Token.parse(name) or ClosedToken.parse(name) for name in tokens)
+        return [(token.span.start, token.span.end) for token in found if token and token.span]
+
+
+def parse_shard(name: str) -> tuple[int, int] | None:
+    """The node and the number of a shard, or ``None`` for another name."""
+    match = _SHARD.match(name)
+    return (int(match[1]), int(match[2])) if match else None
+
+
 def temporary_name(worker: str, token: RunningToken) -> str:
     """The directory in which an attempt writes its outputs, beside each: ``.jq-QUEUE-JOB.NODE.ATTEMPT``.
 
     QUEUE is the random part of the worker's name with the slot. So no two processes ever share such a directory: not
-    those of two queues or of a copied one, and not two that a server's roll-back made run the same attempt.
+    those of two queues or of a copied one, and not two that a server's roll-back made run the same attempt. For an item
+    of an array, which ``token`` is then to name alone, NODE is ``NODE-ITEM``.
     """
-    return f"{TEMPORARY}{worker.rpartition('-')[2]}.{token.slot}-{_attempt_name(token.job, token.node, token.attempt)}"
+    item = f"-{token.span.start:0{ITEM_DIGITS}d}" if token.span else ""
+    name = f"{token.job}.{token.node:0{NODE_DIGITS}d}{item}.{token.attempt}"
+    return f"{TEMPORARY}{worker.rpartition('-')[2]}.{token.slot}-{name}"
 
 
 def is_temporary_of(name: str, job: int, node: int, attempt: int) -> bool:
-    """Whether a directory is one of `temporary_name`, of this attempt."""
-    return name.startswith(TEMPORARY) and name.endswith(f"-{_attempt_name(job, node, attempt)}")
-
-
-def _attempt_name(job: int, node: int, attempt: int) -> str:
-    return f"{job}.{node:0{NODE_DIGITS}d}.{attempt}"
+    """Whether a directory is one of `temporary_name`, of this attempt, or of an item of it."""
+    match = _TEMPORARY_NAME.match(name)
+    return match is not None and (int(match[1]), int(match[2]), int(match[3])) == (job, node, attempt)
 
 
 def latch_entry(node: int) -> str:

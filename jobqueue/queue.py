@@ -6,17 +6,21 @@ import logging
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobqueue import control
 from jobqueue.config import config_text
 from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError, QueueExistsError
+from jobqueue.frames import parse_frames
 from jobqueue.handle import JobHandle, reader_of
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.job import JobRoot
 from jobqueue.layout import INDEX_FOLDERS, QUEUE_VARIABLE, QueueLayout, parse_job_number
 from jobqueue.share import Share
 from jobqueue.store import Store
+
+if TYPE_CHECKING:
+    from jobqueue.item import ItemHandle
 
 
 def defaultJobQueueLocation() -> str | None:
@@ -152,6 +156,46 @@ class JobQueue:
         if node is None:
             raise JobNotFoundError(f"job{number} has no sub-job {place}; `jobqueue tree job{number}` shows them all")
         return JobHandle(store, number, node, place)
+
+    def findItems(self, name: str) -> list[ItemHandle]:
+        """The items of a name: ``job100/job3:17`` or ``job100/job3:17-25,40``, by their frames, or else their places.
+
+        Where ``job100`` has only one array, ``job100:17`` means that one's.
+
+        Raises:
+            JobNotFoundError: there is no such job or item.
+            JobStateError: the job is no array, and has none or several.
+            ValueError: what comes after the colon is no range.
+        """
+        from jobqueue.item import ItemHandle, ItemReader
+
+        head, _, items = name.partition(":")
+        reader = reader_of(self.findJob(head))
+        arrays = reader.hierarchy().arrays()
+        if reader.node().array is None and not reader.place:
+            if len(arrays) != 1:
+                places = [reader.hierarchy().node(node).place for node in arrays]
+                named = ", ".join(f"{head}/{place}" for place in places) or "none"
+                raise JobStateError(f"{head} has {len(arrays)} arrays ({named}); say of which one the items are meant")
+            reader = reader.sibling(*arrays)
+        array = ItemReader(reader)
+        return [ItemHandle(array, array.index(frame)) for frame in parse_frames(items)]
+
+    def retryItems(self, items: Iterable[ItemHandle]) -> int:
+        """Makes items that have failed ready again.
+
+        Args:
+            items: of one array.
+
+        Returns:
+            How many are to be run again.
+
+        Raises:
+            JobStateError: one has not failed; nothing was changed then.
+        """
+        from jobqueue.item import retry_items
+
+        return retry_items(items)
 
     def deleteJobs(self, jobs: JobHandle | Iterable[JobHandle] | None) -> None:
         """Deletes top-level jobs.

@@ -10,7 +10,7 @@ from jobqueue.errors import BrokenJobError, JobNotFoundError
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.journal import events, read_record
 from jobqueue.layout import JOURNAL, AttemptLayout, ClosedToken, JobLayout, WonToken, job_name
-from jobqueue.state import Sighting, look_up
+from jobqueue.state import Sighting, look_up, look_up_array
 from jobqueue.store import Store
 
 
@@ -59,7 +59,10 @@ class JobReader:
     def look(self) -> Sighting:
         """Where it stands."""
         node = self.hierarchy().root if self._node_number is None else self._node_number
+        array = self.hierarchy().arrays().get(node)
         try:
+            if array is not None:
+                return look_up_array(self.store, self.job, node, array)
             return look_up(self.store, self.job, node)
         except JobNotFoundError:
             if self.store.share.is_file_instead(self.job.tokens):
@@ -69,11 +72,12 @@ class JobReader:
 
     def children(self) -> list[JobReader]:
         """The jobs that this one depends on directly."""
+        return [self.sibling(child) for child in self.node().children]
+
+    def sibling(self, node: int) -> JobReader:
+        """Another job of the same hierarchy."""
         hierarchy = self.hierarchy()
-        return [
-            JobReader(self.store, self.number, child, hierarchy.node(child).place, hierarchy)
-            for child in self.node().children
-        ]
+        return JobReader(self.store, self.number, node, hierarchy.node(node).place, hierarchy)
 
     def attempt(self) -> AttemptLayout:
         """The files of its latest attempt, or of the first one to come."""

@@ -49,7 +49,7 @@ class Registration:
 
     def _come(self, info: bytes) -> None:
         share = self._store.share
-        for directory in (self.files.inbox, self.files.running, self.files.won):
+        for directory in (self.files.inbox, self.files.running, self.files.won, self.files.spare):
             share.make_dir(directory)
         share.create(self.files.beat)
         try:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from jobqueue.errors import JobNotFoundError
 from jobqueue.hierarchy import Hierarchy
+from jobqueue.items import ArrayInfo
 from jobqueue.layout import (
+    NODE_DIGITS,
+    SHARD_ITEMS,
     TOKEN_FOLDERS,
     ClosedToken,
     JobLayout,
@@ -15,10 +20,13 @@ from jobqueue.layout import (
     Token,
     WonToken,
     latch_entry,
+    parse_shard,
+    spans_in,
 )
 from jobqueue.registry import owed
 from jobqueue.store import Store
 
+_NONE: Mapping[int, ArrayInfo] = MappingProxyType({})
 AnyToken = Token | ClosedToken | RunningToken | WonToken
 
 
@@ -49,11 +57,13 @@ class Sighting(NamedTuple):
         state: what that means.
         token: the token; ``None`` if it moved while we looked.
         worker: who runs or ran it; ``None`` before.
+        items: of an array, how many of its items are in each state; it has no one token, then, and no one worker.
     """
 
     state: JobState
     token: AnyToken | None
     worker: str | None
+    items: tuple[tuple[JobState, int], ...] | None = None
 
     @property
     def attempt(self) -> int:
@@ -99,22 +109,30 @@ def _raise_if_deleted(store: Store, job: JobLayout) -> None:
         raise JobNotFoundError("there is no such job; it may have been deleted", job.dir)
 
 
-def scan(store: Store, job: JobLayout, count: int) -> list[Sighting]:
+def scan(store: Store, job: JobLayout, count: int, arrays: Mapping[int, ArrayInfo] = _NONE) -> list[Sighting]:
     """Where every job of a hierarchy stands, by node; a fixed number of listings, however many jobs there are.
+
+    Of an array it is one more for each shard of 4,096 items of which something has finished, and again for failures.
 
     Args:
         store: the queue.
         job: the top-level job.
         count: how many jobs the hierarchy has.
+        arrays: those of them that are arrays.
 
     Raises:
         JobNotFoundError: the top-level job was deleted.
     """
     found: dict[int, Sighting] = {}
+    tallies = {node: dict.fromkeys(JobState, 0) for node in arrays}
     for folder in TOKEN_FOLDERS:
-        for name in store.share.names_or_none(job.token_folder(folder)) or ():
-            if seen := _sighting(folder, name):
+        directory = job.token_folder(folder)
+        for name in store.share.names_or_none(directory) or ():
+            if tallies and (items := _items_of(store, directory, name)):
+                tallies.setdefault(items[0], dict.fromkeys(JobState, 0))[JobState(folder)] += items[1]
+            elif seen := _sighting(folder, name):
                 found[seen[0]] = seen[1]
+    found.update((node, _array_sighting(arrays[node], tallies[node])) for node in arrays)
     if len(found) < count:
         for files, _, token in owed(store):
             if token.job == job.number and token.node not in found:
@@ -125,11 +143,53 @@ def scan(store: Store, job: JobLayout, count: int) -> list[Sighting]:
     return [found.get(node, nowhere) for node in range(count)]
 
 
+def _items_of(store: Store, directory: str, name: str) -> tuple[int, int] | None:
+    """The array that a name in a token folder is of, and for how many of its items it stands there."""
+    if shard := parse_shard(name):
+        return shard[0], _size_of_shard(store.share.names_or_none(f"{directory}/{name}") or [])
+    size = _size((name,))
+    return (int(name[:NODE_DIGITS]), size) if size else None
+
+
+def _size_of_shard(names: list[str]) -> int:
+    if len(names) == SHARD_ITEMS:
+        ends = spans_in((min(names), max(names)))
+        if len(ends) > 1:
+            # All names lie between two of this kind, and each begins with another item of this shard: so each but the
+            # last one stands for one.
+            return ends[-1][1] - ends[0][0]
+    return _size(names)
+
+
+def _size(names: Iterable[str]) -> int:
+    return sum(end - start for start, end in spans_in(names))
+
+
+def _array_sighting(array: ArrayInfo, counts: dict[JobState, int]) -> Sighting:
+    # What is in no folder of the job's is in a worker's, or moves.
+    counts[JobState.RUNNING] = max(0, array.length - sum(counts.values()))
+    if counts[JobState.FINISHED] >= array.length:
+        state = JobState.FINISHED
+    else:
+        order = (JobState.CANCELLED, JobState.RUNNING, JobState.READY, JobState.FAILED, JobState.BLOCKED)
+        state = next(state for state in order if counts[state])
+    return Sighting(state, None, None, tuple(counts.items()))
+
+
+def look_up_array(store: Store, job: JobLayout, node: int, array: ArrayInfo) -> Sighting:
+    """Where an array stands.
+
+    Raises:
+        JobNotFoundError: the top-level job was deleted.
+    """
+    return scan(store, job, node + 1, {node: array})[node]
+
+
 class Summary(NamedTuple):
     """A hierarchy at a glance.
 
     Attributes:
-        counts: how many jobs are in each state.
+        counts: how many jobs are in each state; each item of an array counts as one.
         failed: the nodes of those that have failed.
         has_ended: the root has finished or was cancelled; nothing more will happen.
         is_stalled: some job has failed, and nothing is ready or running any more.
@@ -159,24 +219,30 @@ def summarize(store: Store, job: JobLayout) -> Summary:
         JobNotFoundError: the top-level job was deleted.
         BrokenJobError: its directory cannot be read.
     """
-    count = Hierarchy(store.share, job.hierarchy).count
-    seen = scan(store, job, count)
+    hierarchy = Hierarchy(store.share, job.hierarchy)
+    count, arrays = hierarchy.count, hierarchy.arrays()
+    seen = scan(store, job, count, arrays)
     summary = summary_of(seen)
     if summary.is_stalled:
         # RACE: while we listed, one job may have ended and another have become ready behind our back. Nothing can
         # happen to a hierarchy that is stalled, so a second look shows the same tokens.
-        again = scan(store, job, count)
+        again = scan(store, job, count, arrays)
         if again != seen:
             return summary_of(again)._replace(is_stalled=False)
     return summary
+
+
+def _has_failed(sighting: Sighting) -> bool:
+    return sighting.state is JobState.FAILED or bool(sighting.items and dict(sighting.items)[JobState.FAILED])
 
 
 def summary_of(seen: list[Sighting]) -> Summary:
     """The summary of what was seen; the last one is the root's."""
     counts = dict.fromkeys(JobState, 0)
     for sighting in seen:
-        counts[sighting.state] += 1
-    failed = [node for node, sighting in enumerate(seen) if sighting.state is JobState.FAILED]
+        for state, count in sighting.items or ((sighting.state, 1),):
+            counts[state] += count
+    failed = [node for node, sighting in enumerate(seen) if _has_failed(sighting)]
     root = seen[-1].state
     active = counts[JobState.READY] + counts[JobState.RUNNING]
     return Summary(

@@ -9,6 +9,7 @@ import os
 from jobqueue.config import QueueConfig, read_config
 from jobqueue.index import Index
 from jobqueue.layout import QueueLayout
+from jobqueue.pieces import Pieces
 from jobqueue.procedures import Procedures
 from jobqueue.seldom import Seldom
 from jobqueue.share import Share
@@ -37,6 +38,7 @@ class Store:
         self.config: QueueConfig = read_config(self.share, self.layout)
         self.index = Index(self.share, self.layout)
         self.tokens = Tokens(self.share, self.layout, self.index)
+        self.pieces = Pieces(self.share, self.layout, self.index, self.tokens)
         self.procedures = Procedures(self.share, self.layout, self.config)
         self.seldom = Seldom(self.share.clock)
 
@@ -45,5 +47,6 @@ class Store:
         twin = copy.copy(self)
         twin.index = Index(self.share, self.layout)
         twin.tokens = Tokens(self.share, self.layout, twin.index)
+        twin.pieces = Pieces(self.share, self.layout, twin.index, twin.tokens)
         twin.seldom = Seldom(self.share.clock)
         return twin

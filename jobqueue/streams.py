@@ -74,6 +74,8 @@ class _Stream:
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
         self.copied: int | None = 0
         self._text: TextIO | None = None
+        # What tells it from what a job may have put in its place.
+        self._identity = os.fstat(fd)[1:3]
 
     @property
     def text(self) -> TextIO:
@@ -81,6 +83,14 @@ class _Stream:
             raw = io.FileIO(os.dup(self.file.fileno()), "a")
             self._text = io.TextIOWrapper(raw, "utf-8", "backslashreplace", newline="", write_through=True)
         return self._text
+
+    def size_at(self, fd: int) -> int | None:
+        """How much was printed, if a descriptor is still that of this file."""
+        try:
+            seen = os.fstat(fd)
+        except OSError:
+            return None
+        return seen.st_size if seen[1:3] == self._identity else None
 
     def close(self) -> None:
         if self._text is not None:
@@ -180,6 +190,18 @@ class Spool:
 
     def _with_paths(self, attempt: AttemptLayout) -> Iterator[tuple[_Stream, str]]:
         return zip(self._streams, (attempt.stdout, attempt.stderr), strict=True)
+
+    def taken_back(self) -> tuple[int, int]:
+        """As `take_back`, for as little as can be; how many bytes were printed to each since it was emptied."""
+        if sys.stdout is self.stdout and sys.stderr is self.stderr:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            _libc().fflush(None)
+            sizes = self._streams[0].size_at(1), self._streams[1].size_at(2)
+            if sizes[0] is not None and sizes[1] is not None:
+                return sizes[0], sizes[1]
+        self.take_back()
+        return self._streams[0].size(), self._streams[1].size()
 
     def fds(self) -> list[int]:
         """The file descriptors of the two files."""

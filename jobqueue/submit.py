@@ -10,7 +10,7 @@ from jobqueue import graph
 from jobqueue.errors import DependencyError
 from jobqueue.hierarchy import Node, encode_hierarchy
 from jobqueue.identity import host_name, user_name
-from jobqueue.layout import MAX_NODES, TOKEN_FOLDERS, JobLayout, Token, latch_entry
+from jobqueue.layout import MAX_NODES, TOKEN_FOLDERS, JobLayout, Span, Token, latch_entry
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 
@@ -60,6 +60,7 @@ class Submission:
         self._is_tried = True
         try:
             self._write(job, nodes)
+            self._write_values(job, root, nodes)
             if self._store.config.use_sym_links:
                 self._link(job, nodes)
             self._store.share.sync_everything(job.dir)
@@ -125,9 +126,17 @@ class Submission:
                 parents[node],
                 children[node],
                 job.options.stored(),
+                job._array.info if job._array else None,
             )
             for node, job in enumerate(order)
         ]
+
+    def _write_values(self, job: JobLayout, root: JobRoot, nodes: Sequence[Node]) -> None:
+        """The parameters of arrays' items, one file for each array that has some."""
+        order: dict[str, Job] = {other._place: other for other in root._jobs if other._array}
+        for node in nodes:
+            if node.array and node.array.frames is None and (array := order[node.place]._array):
+                self._store.share.write_new(job.items(node.node), array.values)
 
     def _write(self, job: JobLayout, nodes: Sequence[Node]) -> None:
         share = self._store.share
@@ -138,7 +147,8 @@ class Submission:
         share.write_new(job.hierarchy, hierarchy)
         for node in nodes:
             folder = job.blocked if node.children else job.ready
-            share.create(f"{folder}/{Token(node.node, 0, 0, 0).name}")
+            span = Span(0, node.array.length) if node.array else None
+            share.create(f"{folder}/{Token(node.node, 0, 0, 0, span).name}")
             if node.children:
                 latch = job.latch(node.node)
                 share.make_dir(latch)

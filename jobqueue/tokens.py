@@ -22,6 +22,7 @@ from jobqueue.layout import (
     QueueLayout,
     Record,
     RunningToken,
+    Span,
     Token,
     WonToken,
     base_name,
@@ -82,7 +83,9 @@ class Tokens:
 
         CRASH: after the rename the token lies in our running/ until our supervisor, or a sweeper, gives it back.
         """
-        claimed = RunningToken(job.number, token.node, token.attempt + 1, token.move + 1, token.charged, slot)
+        claimed = RunningToken(
+            job.number, token.node, token.attempt + 1, token.move + 1, token.charged, slot, token.span
+        )
         running = self._layout.worker(worker).running
         return claimed if self._share.try_move(job.ready, token.name, running, claimed.name, left=left) else None
 
@@ -113,20 +116,30 @@ class Tokens:
         unblocked: list[Token] = []
         entry, is_root = known, not node.parents
         if ok:
-            for parent in node.parents:
-                if self._unlatch(job, parent, node.node) and (token := self._unblock(job, parent)):
-                    unblocked.append(token)
-                    entry = self._index.wake(won.job, entry)
+            unblocked, entry = self.free_parents(job, node, entry)
             if is_root:
                 # Order matters: a root that is finished while its entry is runnable would be looked at for ever.
                 entry = self._finish_entry(won.job)
         closed = ClosedToken(won.node, won.attempt, won.move + 1, won.charged, worker, won.slot, won.offset)
         mine = self._layout.worker(worker).won
         if not self._share.try_move(mine, won.name, job.finished if ok else job.failed, closed.name):
-            self._bin_if_deleted(job, mine, won.name, worker)
+            self.bin_if_deleted(job, mine, won.name, worker)
         elif not ok:
-            self._cancel_failed_if_done(job)
+            self.cancel_failed_if_done(job)
         return Settled(unblocked, entry, ok and is_root)
+
+    def free_parents(self, job: JobLayout, node: Node, entry: Entry | None) -> tuple[list[Token], Entry | None]:
+        """After a job has succeeded: takes it out of its parents' latches; those that wait for nothing more are ready.
+
+        Returns:
+            The tokens that came into ready/ by it, and the top-level job's entry as it was seen last.
+        """
+        unblocked = []
+        for parent in node.parents:
+            if self._unlatch(job, parent, node.node) and (token := self._unblock(job, parent)):
+                unblocked.append(token)
+                entry = self._index.wake(job.number, entry)
+        return unblocked, entry
 
     def _finish_entry(self, number: int) -> Entry | None:
         try:
@@ -227,7 +240,7 @@ class Tokens:
         """
         job = self._layout.job(running.job)
         charged = running.charged + charge
-        ready = Token(running.node, running.attempt, running.move + 1, charged)
+        ready = Token(running.node, running.attempt, running.move + 1, charged, _of(running))
         before = set(self._unwoken)
         self._unwoken.add(running.job)
         if not self._share.try_move(self._layout.worker(worker).running, running.name, job.ready, ready.name):
@@ -251,23 +264,33 @@ class Tokens:
     def fail_running(self, running: RunningToken, worker: str, record: Record) -> bool:
         """running/ of ``worker`` -> failed, with a record in the mover's own journal."""
         job = self._layout.job(running.job)
-        closed = ClosedToken(running.node, running.attempt, running.move + 1, running.charged + 1, *record)
-        moved = self._share.try_move(self._layout.worker(worker).running, running.name, job.failed, closed.name)
-        self._cancel_failed_if_done(job)
+        closed = ClosedToken(
+            running.node, running.attempt, running.move + 1, running.charged + 1, *record, _of(running)
+        )
+        folder = job.failed if closed.span is None else self._shard(job, closed)
+        moved = self._share.try_move(self._layout.worker(worker).running, running.name, folder, closed.name)
+        self.cancel_failed_if_done(job)
         return moved
+
+    def _shard(self, job: JobLayout, closed: ClosedToken) -> str:
+        """The directory in failed/ for the token of an array's item, which is made."""
+        assert closed.span is not None
+        shard = job.shard("failed", closed.node, closed.span.start)
+        self._share.try_make_dir(shard)
+        return shard
 
     def cancel_running(self, running: RunningToken, worker: str) -> bool:
         """running/ -> cancelled."""
         job = self._layout.job(running.job)
-        token = Token(running.node, running.attempt, running.move + 1, running.charged)
+        token = Token(running.node, running.attempt, running.move + 1, running.charged, _of(running))
         return self._share.try_move(self._layout.worker(worker).running, running.name, job.cancelled, token.name)
 
     def bin_running(self, running: RunningToken, worker: str) -> bool:
         """running/ -> trash/, for a token whose job is deleted; whether it was moved."""
         source = self._layout.worker(worker).running
-        return self._bin_if_deleted(self._layout.job(running.job), source, running.name, worker)
+        return self.bin_if_deleted(self._layout.job(running.job), source, running.name, worker)
 
-    def _bin_if_deleted(self, job: JobLayout, source: str, name: str, worker: str) -> bool:
+    def bin_if_deleted(self, job: JobLayout, source: str, name: str, worker: str) -> bool:
         """A token whose job is in no index folder in two scans, and has no ready/, is nobody's any more -> trash/."""
         for _ in range(2):
             if self._index.find(job.number) or self._share.names_or_none(job.ready) is not None:
@@ -356,7 +379,7 @@ class Tokens:
                 return moved
         raise LostRaceError("its waiting jobs moved at every try; cancel it again", job.dir)
 
-    def _cancel_failed_if_done(self, job: JobLayout) -> None:
+    def cancel_failed_if_done(self, job: JobLayout) -> None:
         """After something has failed: RACE: its hierarchy may have been cancelled, and nobody else comes by again."""
         if self._index.find(job.number, ("done",)):
             self.cancel_failed(job)
@@ -371,9 +394,10 @@ class Tokens:
     # --- looking -------------------------------------------------------------------------------------------------
 
     def _find_token(self, folder: str, node: int) -> Token | None:
-        start = f"{latch_entry(node)}."
+        # The token of an array has its items after its node.
+        starts = (f"{latch_entry(node)}.", f"{latch_entry(node)}-")
         for name in self._share.names_or_none(folder) or ():
-            if name.startswith(start) and (token := Token.parse(name)):
+            if name.startswith(starts) and (token := Token.parse(name)):
                 return token
         return None
 
@@ -398,3 +422,8 @@ class Tokens:
             names = self._share.names_or_none(job.token_folder(folder)) or ()
             found[folder] = sum(parse(name) is not None for name in names)
         return found
+
+
+def _of(running: RunningToken) -> Span | None:
+    """The items of a token; what it owes was born before it goes anywhere."""
+    return None if running.span is None else Span(running.span.start, running.span.end)

@@ -76,11 +76,11 @@ def _summarize(job: JobHandle) -> tuple[Summary, list[int] | None]:
     if not reader.place:
         return summarize(reader.store, reader.job), None
     nodes = sorted(reader.with_descendants())
-    count = reader.hierarchy().count
-    first = scan(reader.store, reader.job, count)
+    count, arrays = reader.hierarchy().count, reader.hierarchy().arrays()
+    first = scan(reader.store, reader.job, count, arrays)
     summary = summary_of([first[node] for node in nodes])
     # RACE: as in `summarize`: what is stalled shows the same tokens twice.
-    if summary.is_stalled and scan(reader.store, reader.job, count) != first:
+    if summary.is_stalled and scan(reader.store, reader.job, count, arrays) != first:
         summary = summary._replace(is_stalled=False)
     return summary, nodes
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jobqueue
 from jobqueue.attempt import Attempt
+from jobqueue.chunk import ChunkAttempt
 from jobqueue.hierarchy import Node
 from jobqueue.layout import RunningToken
 from jobqueue.registry import Registration
@@ -83,8 +84,7 @@ class Worker:
 
     def die(self) -> None:
         """What the system does for a process that has died: closes what it had open."""
-        if self.runner._journal is not None:
-            self.runner._journal.close()
+        self.runner._pen.close()
         self.registration.release_lock()
         self._spool.close()
 
@@ -98,6 +98,12 @@ class Worker:
         """Nobody counts the time."""
 
     def ended(self, _attempt: Attempt, _record: dict[str, Any] | None) -> None:
+        """Nobody wants to know."""
+
+    def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None) -> None:
+        """Nobody counts the time."""
+
+    def chunk_ended(self, _attempt: ChunkAttempt, _done: int, _failed: int, _error: str) -> None:
         """Nobody wants to know."""
 
     def unblocked(self) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+from jobqueue.check.arrays import find_in_arrays
 from jobqueue.check.entries import find_in_directory, find_in_entries, find_in_queue
 from jobqueue.check.finding import Finding
 from jobqueue.check.latches import find_in_latches
@@ -29,8 +30,8 @@ _ROUNDS = 12
 _QUEUE = (find_in_queue, find_leftovers)
 # In this order: a later one judges the job as it will be when what an earlier one has found is mended.
 _JOB = (
-    find_in_entries, find_in_directory, find_too_many, find_lost, find_taken_back, find_not_done, find_open_under_done,
-    find_in_latches, find_asleep, find_in_records,
+    find_in_entries, find_in_directory, find_too_many, find_lost, find_in_arrays, find_taken_back, find_not_done,
+    find_open_under_done, find_in_latches, find_asleep, find_in_records,
 )  # fmt: skip
 Progress = Callable[[int, int], None]
 

@@ -87,7 +87,7 @@ def _early(job: JobLook, node: Node, unfinished: list[int]) -> Finding:
     own = job.by_node[node.node][0]
     says = f"the job is {own.folder}, and {_names(job, unfinished)} has not finished"
     evidence = _evidence(job, node, unfinished)
-    if own.folder != "ready":
+    if own.folder != "ready" or node.array is not None:
         says += "; its result stands, and what has not finished is run again"
         return _finding(job, node, "early", says, evidence, None)
     assert isinstance(own.token, Token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import zlib
 from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from jobqueue.layout import (
     TOKEN_FOLDERS,
     ClosedToken,
     Entry,
+    JobLayout,
     RunningToken,
     Token,
     WonToken,
@@ -22,6 +24,7 @@ from jobqueue.layout import (
     is_latch_entry,
     job_name,
     parse_job_number,
+    parse_shard,
 )
 from jobqueue.registry import worker_names
 from jobqueue.state import AnyToken
@@ -93,6 +96,8 @@ class Look:
         self.trash = self.names(layout.trash)
         trashed = [entry for name in self.trash if (entry := Entry.parse("trash", name))]
         self.deleting = {entry.number for entry in trashed}
+        # What tokens of arrays were split with: the worker, and the name.
+        self.spares: set[tuple[str | None, str]] = set()
         self._flying = self._in_flight()
         self.numbers = sorted({*self.directories, *self.entries} if only is None else only)
 
@@ -129,6 +134,7 @@ class Look:
 
     def _in_flight(self) -> dict[int, list[Place]]:
         found: dict[int, list[Place]] = {}
+        self.spares = set()
         parses: tuple[tuple[str, Callable[[str], RunningToken | WonToken | None]], ...] = (
             ("running", RunningToken.parse),
             ("won", WonToken.parse),
@@ -140,6 +146,9 @@ class Look:
                 for name in self.names(directory):
                     if token := parse(name):
                         found.setdefault(token.job, []).append(Place(folder, directory, name, token, worker))
+            # Order matters: a spare is there before something owes what it is for.
+            if any(place.token.span for places in found.values() for place in places):
+                self.spares.update((worker, name) for name in self.names(files.spare))
         return found
 
     @cached_property
@@ -220,18 +229,39 @@ class JobLook:
             instead = self.look.is_file_instead(directory)
             (self.files_instead if instead else self.missing).append(directory)
         self.places += [Place(folder, directory, name, token) for name in names or () if (token := parse(name))]
+        for shard in [name for name in names or () if parse_shard(name)]:
+            inside = self.look.names(f"{directory}/{shard}")
+            self.places += [
+                Place(folder, f"{directory}/{shard}", name, token) for name in inside if (token := parse(name))
+            ]
 
     @cached_property
     def by_node(self) -> list[list[Place]]:
-        """Each job's tokens, the one that counts first: that with the higher MOVE, and of two alike the later one."""
+        """Each job's tokens, the one that counts first: that with the higher MOVE, and of two alike the later one.
+
+        An array has one here that stands for all of its tokens.
+        """
         found: list[list[Place]] = [[] for _ in self.nodes]
         for place in self.places:
-            if place.token.node < len(found):
+            if place.token.node < len(found) and place.token.span is None:
                 found[place.token.node].append(place)
+        for node in self.nodes:
+            if node.array is not None:
+                pieces = self.pieces.get(node.node, [])
+                found[node.node].append(_together(node.node, node.array.length, pieces, self.files))
         for places in found:
             # What was listed later is further on its way.
             places.reverse()
             places.sort(key=lambda place: -place.token.move)
+        return found
+
+    @cached_property
+    def pieces(self) -> dict[int, list[Place]]:
+        """The tokens of arrays, by node."""
+        found: dict[int, list[Place]] = {}
+        for place in self.places:
+            if place.token.span is not None:
+                found.setdefault(place.token.node, []).append(place)
         return found
 
     @cached_property
@@ -279,6 +309,24 @@ class JobLook:
                 if isinstance(fields.get("node"), int) and isinstance(fields.get("attempt"), int):
                     found.setdefault(fields["node"], []).append(Record(worker, int(slot), offset, fields))
         return found
+
+
+def _together(node: int, length: int, places: list[Place], files: JobLayout) -> Place:
+    """A place that says what those of an array's tokens come to; its name changes with any of theirs."""
+    sizes: dict[str, int] = {}
+    for place in places:
+        assert place.token.span is not None
+        sizes[place.folder] = sizes.get(place.folder, 0) + place.token.span.size
+    if sizes.get("finished", 0) >= length:
+        folder = "finished"
+    else:
+        order = ("cancelled", "ready", "running", "won", "failed", "blocked")
+        # What has no token is seen to by itself.
+        folder = next((folder for folder in order if folder in sizes), "running")
+    highest = max((place.token.move for place in places), default=0)
+    names = " ".join(sorted(place.name for place in places))
+    token = Token(node, 0, highest, 0)
+    return Place(folder, files.tokens, f"{token.name}+{zlib.crc32(names.encode('ascii')):08x}", token)
 
 
 def _rank(entry: Entry) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from jobqueue.check.look import BEGUN, JobLook, Record
 from jobqueue.identity import new_name
 from jobqueue.journal import Journal
 from jobqueue.layout import SUPERVISOR_SLOT, ClosedToken, Token
+from jobqueue.layout import Record as RecordPlace
 from jobqueue.store import Store
 
 _ATTEMPT = ".attempt"
@@ -131,7 +132,7 @@ def make(store: Store, target: Target) -> None:
     token: Token | ClosedToken = new_token(target)
     if target.folder in ("finished", "failed"):
         worker, slot, offset = _whose_record(store, target)
-        token = ClosedToken(*new_token(target), worker, slot, offset)
+        token = ClosedToken(*new_token(target)[:4], worker, slot, offset)
     store.share.create(f"{files.token_folder(target.folder)}/{token.name}")
     store.share.sync_dir(files.token_folder(target.folder))
     if target.folder == "ready":
@@ -141,16 +142,23 @@ def make(store: Store, target: Target) -> None:
 def _whose_record(store: Store, target: Target) -> tuple[str, int, int]:
     if target.record is not None:
         return target.record.worker, target.record.slot, target.record.offset
+    token = Token(target.node, target.attempt, 0, 0)
+    return write_record(store, target.number, token, is_good=target.folder == "finished", why=target.why)
+
+
+def write_record(store: Store, number: int, token: Token, *, is_good: bool, why: str) -> RecordPlace:
+    """A record for a result of which nothing else is known, in a journal of its own; where it lies."""
     writer = new_name("check", store.share.chance)
-    journal = Journal(store.share, store.layout.job(target.number), writer, SUPERVISOR_SLOT)
+    journal = Journal(store.share, store.layout.job(number), writer, SUPERVISOR_SLOT)
     now = store.share.clock.now()
-    is_good = target.folder == "finished"
     record: dict[str, Any] = {
-        "event": "end", "node": target.node, "attempt": target.attempt, "ok": is_good, "start": None, "end": now,
-        "progress": None, "status": f"rebuilt by `jobqueue check`: {target.why}",
-        "error": None if is_good else target.why, "traceback": "", "result": None,
+        "event": "end", "node": token.node, "attempt": token.attempt, "ok": is_good, "start": None, "end": now,
+        "progress": None, "status": f"rebuilt by `jobqueue check`: {why}",
+        "error": None if is_good else why, "traceback": "", "result": None,
     }  # fmt: skip
+    if token.span is not None:
+        record["items"] = [token.span.start, token.span.end]
     try:
-        return writer, SUPERVISOR_SLOT, journal.append(record, sync=True)
+        return RecordPlace(writer, SUPERVISOR_SLOT, journal.append(record, sync=True))
     finally:
         journal.close()

@@ -14,7 +14,8 @@ def find_in_records(job: JobLook) -> Iterator[Finding]:
     """Results whose record cannot be read, or says something else."""
     # One journal after the other: there are few, and each is read once.
     closed: dict[str, list[tuple[Place, ClosedToken]]] = {}
-    for place, *_ in job.by_node:
+    pieces = [place for places in job.pieces.values() for place in places]
+    for place in [*(place for place, *_ in job.by_node), *pieces]:
         if isinstance(place.token, ClosedToken):
             path = job.files.journal(place.token.worker, place.token.slot)
             closed.setdefault(path, []).append((place, place.token))

@@ -72,6 +72,9 @@ def find_taken_back(job: JobLook) -> Iterator[Finding]:
     # From the root down: what is taken back shows of what it depended on that it had succeeded, too.
     for node in reversed(job.nodes):
         own = job.by_node[node.node][0]
+        if node.array is not None:
+            # A roll-back of some of its items shows as tokens that cover the same.
+            continue
         if own.folder not in ("blocked", "ready") or not any(job.states[parent] in _STARTED for parent in node.parents):
             continue
         record = last_record(job, node.node)

@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jobqueue.errors import BrokenJobError, JobQueueError, LostRaceError, how_to_mend
@@ -17,6 +18,7 @@ from jobqueue.layout import HIERARCHY, QUEUE_VARIABLE, base_name, parse_job_numb
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
+    from jobqueue.item import ItemHandle
     from jobqueue.queue import JobQueue
     from jobqueue.share import Share
     from jobqueue.store import Store
@@ -221,12 +223,35 @@ def guarded(prog: str, call: Callable[[], int]) -> int:
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 
-def for_each_job(arguments: argparse.Namespace, act: Callable[[JobHandle], str]) -> int:
+def items_of(queue: JobQueue, name: str) -> list[ItemHandle]:
+    """The items of a name such as ``job100/job3:17-25``."""
+    with as_usage_errors():
+        return queue.findItems(name)
+
+
+def one_item(queue: JobQueue, name: str) -> ItemHandle:
+    """The item of a name such as ``job100/job3:17``.
+
+    Raises:
+        UsageError: it names several.
+    """
+    items = items_of(queue, name)
+    if len(items) > 1:
+        raise UsageError(f"{name} are {len(items)} items; name one")
+    return items[0]
+
+
+def for_each_job(
+    arguments: argparse.Namespace,
+    act: Callable[[JobHandle], str],
+    act_on_items: Callable[[list[ItemHandle]], str] | None = None,
+) -> int:
     """Does something to each job of ``arguments.job``; one that it cannot be done to does not keep it from the others.
 
     Args:
         arguments: the command's.
         act: does it, and returns what has become of the job, in words.
+        act_on_items: does it to some items of an array; ``None``: it cannot be done to those.
 
     Returns:
         The exit code: the highest of all.
@@ -235,20 +260,26 @@ def for_each_job(arguments: argparse.Namespace, act: Callable[[JobHandle], str])
         JobNotFoundError: a name is no job's; nothing was done to any.
     """
     queue = open_queue(arguments)
-    jobs = [queue.findJob(name) for name in arguments.job]
+    todo: list[tuple[str, Callable[[], str]]] = []
+    for name in arguments.job:
+        if act_on_items is not None and ":" in name:
+            todo.append((name, partial(act_on_items, items_of(queue, name))))
+        else:
+            job = queue.findJob(name)
+            todo.append((job.name, partial(act, job)))
     worst, told = DONE, []
-    for job in jobs:
+    for name, do in todo:
         try:
-            text = act(job)
+            text = do()
         except (JobQueueError, OSError) as error:
             text = describe(with_remedy(arguments, error))
             worst = max(worst, exit_code(error))
-            complain("jobqueue", f"{job.name}: {text}")
-            told.append({"job": job.name, "ok": False, "text": text})
+            complain("jobqueue", f"{name}: {text}")
+            told.append({"job": name, "ok": False, "text": text})
         else:
-            told.append({"job": job.name, "ok": True, "text": text})
+            told.append({"job": name, "ok": True, "text": text})
             if not arguments.json:
-                print(f"{job.name} {text}")
+                print(f"{name} {text}")
     if arguments.json:
         from jobqueue.cli._output import print_json
 

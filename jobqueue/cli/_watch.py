@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobqueue.handle import JobHandle
+    from jobqueue.state import Sighting
 
 _STEP = 10  # percent between two lines where there is no terminal
 _MANY = 10
@@ -90,6 +91,17 @@ def _told(arguments: argparse.Namespace, view: View) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _error(job: JobHandle, seen: Sighting) -> str:
+    """What went wrong with a failed job, in one line."""
+    from jobqueue.state import JobState
+
+    if seen.items is None:
+        return str((reader_of(job).record(seen) or {}).get("error", "record lost"))
+    count = dict(seen.items)[JobState.FAILED]
+    first = next(iter(job.listItems(JobState.FAILED)), None)
+    return f"{number_of(count, 'item')} failed, {first.name} with {first.error}" if first else "tried again just now"
+
+
 def _failures(arguments: argparse.Namespace, view: View, limit: int | None) -> list[dict[str, Any]]:
     """What is said of the first failed jobs."""
     from jobqueue.handle import JobHandle
@@ -100,12 +112,12 @@ def _failures(arguments: argparse.Namespace, view: View, limit: int | None) -> l
     top = view.job
     reader = reader_of(top)
     hierarchy = reader.hierarchy()
-    seen = scan(reader.store, reader.job, hierarchy.count)
+    seen = scan(reader.store, reader.job, hierarchy.count, hierarchy.arrays())
     found = []
     for number in view.failed[:limit]:
         node = hierarchy.node(number)
         job = JobHandle(reader.store, reader.number, number, node.place)
-        error = (reader_of(job).record(seen[number]) or {}).get("error", "record lost")
+        error = _error(job, seen[number])
         log = command_line(arguments, "log", job.name)
         found.append({"job": job.name, "label": node.label, "error": error, "log": log})
     return found

@@ -1,5 +1,9 @@
 """Shows what a job has printed: standard output, standard error, traceback.
 
+Of an item of an array with its frame, or its place from 0 where there are none:
+
+  jobqueue log job100/job3:17
+
 With --follow what it prints is shown as it comes, until the job has ended; a
 new attempt is followed, too.
 
@@ -14,7 +18,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from jobqueue.cli._common import DONE, UsageError, add_job, complain, open_queue
+from jobqueue.cli._common import DONE, UsageError, add_job, complain, one_item, open_queue
 from jobqueue.cli._output import print_json
 from jobqueue.handle import reader_of
 
@@ -42,13 +46,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.follow and arguments.attempt is not None:
         raise UsageError("--follow shows the latest attempt, so it takes no --attempt")
+    wanted = [name for name in ("stdout", "stderr") if getattr(arguments, name)] or ["stdout", "stderr", "traceback"]
+    if ":" in arguments.job:
+        return _run_item(arguments, wanted)
     job = open_queue(arguments).findJob(arguments.job)
     reader_of(job).node()
-    wanted = [name for name in ("stdout", "stderr") if getattr(arguments, name)] or ["stdout", "stderr", "traceback"]
     if arguments.follow:
         _follow(job, wanted, quiet=arguments.json)
     if not arguments.follow or arguments.json:
         _show(job, arguments, wanted)
+    return DONE
+
+
+def _run_item(arguments: argparse.Namespace, wanted: list[str]) -> int:
+    """The same for an item of an array, which shares its files with others of its chunk."""
+    if arguments.follow:
+        raise UsageError("--follow shows a job; of an item it is shown what it has printed when it has ended")
+    from jobqueue.item import Printed
+
+    item = one_item(open_queue(arguments), arguments.job)
+    texts = item.reader.printed(item.index, arguments.attempt)
+    if texts is None:
+        if arguments.attempt is not None:
+            raise UsageError(f"{item.name} has no attempt {arguments.attempt}; `jobqueue show {item.name}` lists them")
+        texts = Printed(0, {})
+    if arguments.json:
+        shown = {name: text.decode("utf-8", "replace") for name, text in texts.texts.items()}
+        whole = {name: shown.get(name) if name in wanted else None for name in ("stdout", "stderr", "traceback")}
+        print_json({"job": item.name, "state": item.state.value, "attempt": texts.attempt, **whole})
+        return DONE
+    some = {name: texts.texts[name] for name in wanted if texts.texts.get(name)}
+    for name, text in some.items():
+        if len(some) > 1:
+            _heading(name)
+        _write(text)
+    if not some:
+        complain("jobqueue", f"{item.name} is {item.state.value} and has printed nothing")
     return DONE
 
 

@@ -1,5 +1,10 @@
 """Makes failed jobs ready again; of a top-level job, every failed job of the hierarchy.
 
+Of an array some items alone, by their frames (or places, from 0, where there
+are no frames):
+
+  jobqueue retry job100/job3:17-25
+
 With --json: an array of objects with the keys job, ok, text.
 """
 
@@ -11,6 +16,7 @@ from jobqueue.cli._common import add_job, for_each_job
 from jobqueue.cli._output import number_of
 from jobqueue.errors import JobStateError
 from jobqueue.handle import JobHandle
+from jobqueue.item import ItemHandle, retry_items
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,4 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise JobStateError("nothing of it has failed, so there is nothing to try again")
         return f"is tried again: {number_of(count, 'failed job')}"
 
-    return for_each_job(arguments, act)
+    def act_on_items(items: list[ItemHandle]) -> str:
+        return f"is tried again: {number_of(retry_items(items), 'failed item')}"
+
+    return for_each_job(arguments, act, act_on_items)

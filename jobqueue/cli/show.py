@@ -1,14 +1,18 @@
-"""Shows everything of one job, with all its attempts.
+"""Shows everything of one job, or of one item of an array, with all its attempts.
+
+  jobqueue show job100/job3
+  jobqueue show job100/job3:17
 
 With --json: an object with the keys job, label, state, type, parameters (as
 they are stored), options, submitted, submitter, attempt, worker, began, ended,
-progress, status, error, result (as it is stored), outputs, directory,
-waits_for, needed_by, attempts, hierarchy. Times are seconds since the epoch. Each of the
-attempts has the keys attempt, state (one of the words below), worker, began,
-ended, reason, directory.
+progress, status, error, result (as it is stored), outputs, directory, items (of
+an array, how many are in each state, else null), waits_for, needed_by, attempts,
+hierarchy. Times are seconds since the epoch. Each of the attempts has the keys
+attempt, state (one of the words below), worker, began, ended, reason, directory.
 The hierarchy, null for a sub-job, has the keys state (as in `jobqueue list`),
 priority, and how many jobs are blocked, ready, running, finished, failed,
-cancelled.
+cancelled. For an item: item, index, frame, state, attempt, worker, began, ended,
+status, error, result, outputs, attempts.
 
 An attempt is running; finished; failed (with an error of its own, by running
 longer than its timeout, or since somebody said so); died (its process or its
@@ -22,7 +26,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from jobqueue.cli._common import DONE, add_job, command_line, open_queue
+from jobqueue.cli._common import DONE, add_job, command_line, one_item, open_queue
 from jobqueue.cli._output import coloured, has_colours, how_long, plain, print_json, print_table, when
 from jobqueue.handle import reader_of
 
@@ -40,10 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from jobqueue.history import attempts
 
+    if ":" in arguments.job:
+        return _run_item(arguments)
     job = open_queue(arguments).findJob(arguments.job)
     reader = reader_of(job)
     node, seen = reader.node(), reader.look()
-    story = attempts(reader.store, reader.job, node.node, node.place, seen)
+    story = attempts(reader.store, reader.job, node.node, node.place, seen) if node.array is None else []
     # The token names whoever has written its record: after a death that is the worker that has swept.
     latest = next((view for view in story if view.attempt == seen.attempt), None)
     facts = _facts(job, latest.worker if latest else None)
@@ -55,6 +61,38 @@ def run(arguments: argparse.Namespace) -> int:
         print()
         _print_attempts(story)
         print(f"\n`{command_line(arguments, 'log', job.name)}` shows what it has printed.")
+    return DONE
+
+
+def _run_item(arguments: argparse.Namespace) -> int:
+    """The same for an item of an array."""
+    item = one_item(open_queue(arguments), arguments.job)
+    piece = item.reader.find(item.index)
+    note = item.reader.note(item.index, piece) or {}
+    story = item.reader.attempts(item.index)
+    facts = {
+        "item": item.name, "index": item.index, "frame": item.frame, "state": piece.state.value,
+        "attempt": piece.token.attempt if piece.token else 0, "worker": piece.worker, "began": note.get("start"),
+        "ended": note.get("end"), "status": note.get("status", ""), "error": item.error,
+        "result": note.get("result"), "outputs": item.outputs,
+    }  # fmt: skip
+    if arguments.json:
+        print_json({**facts, "attempts": [view._asdict() for view in story]})
+        return DONE
+    from jobqueue.params import as_text, decode
+
+    lines = [(name, facts[name]) for name in ("item", "index", "state")]
+    if facts["began"] is not None:
+        lines.append(("began", when(facts["began"]) + (f" on {piece.worker}" if piece.worker else "")))
+        lines.append(("ended", f"{when(facts['ended'])} after {how_long(facts['ended'] - facts['began'])}"))
+    lines += [(name, facts[name] or None) for name in ("status", "error")]
+    lines.append(("result", None if facts["result"] is None else as_text(decode(facts["result"]))))
+    lines += [("output", path) for path in item.outputs]
+    _print_lines(lines)
+    if story:
+        print()
+        _print_attempts(story)
+        print(f"\n`{command_line(arguments, 'log', item.name)}` shows what it has printed.")
     return DONE
 
 
@@ -86,6 +124,7 @@ def _facts(job: JobHandle, worker: str | None) -> dict[str, Any]:
         "result": record.get("result"),
         "outputs": job.outputs,
         "directory": job.location,
+        "items": None if seen.items is None else {state.value: count for state, count in seen.items},
         "waits_for": [job_name(reader.number, hierarchy.node(child).place) for child in node.children],
         "needed_by": [job_name(reader.number, hierarchy.node(parent).place) for parent in node.parents],
     }
@@ -132,11 +171,17 @@ def _print_facts(facts: dict[str, Any], hierarchy: dict[str, Any] | None) -> Non
         lines.append(("ended", when(facts["ended"]) + (f" after {how_long(took_s)}" if took_s is not None else "")))
     if facts["progress"] is not None:
         lines.append(("progress", f"{facts['progress']:.0f} %"))
+    if facts["items"] is not None:
+        lines.append(("items", ", ".join(f"{count} {name}" for name, count in facts["items"].items() if count)))
     lines += [(name, facts[name] or None) for name in ("status", "error", "directory")]
     if facts["result"] is not None:
         lines.append(("result", as_text(decode(facts["result"]))))
     lines += [("output", path) for path in facts["outputs"]]
     lines += [("waits for", _some(facts["waits_for"])), ("needed by", _some(facts["needed_by"]))]
+    _print_lines(lines)
+
+
+def _print_lines(lines: list[tuple[str, Any]]) -> None:
     shown = [(name, plain(str(value))) for name, value in lines if value is not None]
     width = max(len(name) for name, _ in shown)
     for name, value in shown:

@@ -17,6 +17,15 @@ Each takes a format, {frame:04d}. Braces that are meant themselves are doubled.
 
   jobqueue submit --frames 1-100 --chunk 10 -- render -s {start} -e {end} scene
 
+With --array it is one array instead: it costs no more to submit than a single
+job, however long it is, nothing is made for a frame before a worker takes it, and
+a worker takes as many at once as take about ten seconds, or --chunk of them. A
+command with {frame} (or without a field) is run once for each frame, one with
+{start}, {end} or {frames} alone once for what was taken at once. {index} is the
+place of a frame in the range, from 0.
+
+  jobqueue submit --array 1-1000000 -- render {frame}
+
 A file named with --output is published when the job has succeeded, whole or
 not at all; the command writes to {output} instead (with several of them to
 {output1}, {output2}, ...), outside of quotes in a line for the shell. With
@@ -47,6 +56,8 @@ if TYPE_CHECKING:
     from jobqueue.queue import JobQueue
 
 TAKES_COMMAND = True
+# A chunk's size that is left to the workers.
+AUTO = "auto"
 # What the procedure `command` fills in, doubled or not.
 _OUTPUT = re.compile(r"\{\{output[0-9]*\}\}|\{output(?:[1-9][0-9]*)?\}")
 
@@ -67,15 +78,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", action="append", default=[], metavar="PATH", help="a file that the command makes; may be repeated"
     )
     parser.add_argument("--frames", metavar="RANGE", help="a sub-job for each piece, for example 1-100x2 or 1-10,20")
-    parser.add_argument("--chunk", type=int, metavar="N", help="frames for each sub-job (default: 1)")
+    parser.add_argument("--array", metavar="RANGE", help="the same as one array of frames, of up to 10,000,000")
+    parser.add_argument(
+        "--chunk",
+        type=_size,
+        metavar="N",
+        help="frames for each sub-job (default: 1), or in one go of an array (default: auto)",
+    )
     parser.add_argument("--wait", action="store_true", help="wait for the end; exit code 1 if it is not a good one")
     parser.add_argument("words", nargs="*", metavar="-- COMMAND", help="a shell line, or a program and arguments")
 
 
 def run(arguments: argparse.Namespace) -> int:
     command = _without_outputs(_command(arguments), arguments)
-    if arguments.chunk is not None and arguments.frames is None:
-        raise UsageError("--chunk cuts a frame range; give one with --frames")
+    if arguments.chunk is not None and arguments.frames is None and arguments.array is None:
+        raise UsageError("--chunk cuts a frame range; give one with --frames or --array")
+    if arguments.array is not None and arguments.frames is not None:
+        raise UsageError("--frames makes a sub-job of each piece, and --array one array of all; give one of them")
     queue = open_queue(arguments)
     _check_outputs(queue, arguments.output)
     with as_usage_errors():
@@ -106,7 +125,7 @@ def _without_outputs(command: str | list[str], arguments: argparse.Namespace) ->
     Raises:
         UsageError: it has such a field.
     """
-    if arguments.output or arguments.frames is not None:
+    if arguments.output or arguments.frames is not None or arguments.array is not None:
         # A frame range has the same rules for all of its fields.
         return command
     words = [command] if isinstance(command, str) else command
@@ -149,20 +168,46 @@ def _hierarchy(queue: JobQueue, command: str | list[str], arguments: argparse.Na
     options = {
         "maxAttempts": arguments.max_attempts, "maxErrors": arguments.max_errors, "timeout": arguments.timeout,
     }  # fmt: skip
+    if arguments.array is not None:
+        return _array(queue, command, arguments, params, options)
     if arguments.frames is None:
         outputs = {"outputs": [os.path.abspath(path) for path in arguments.output]} if arguments.output else {}
         root = queue.createJobRoot("command", cmd=command, **params, **outputs)
         _set(root, **options)
         return root, 1
-    from jobqueue.framejobs import Template, add_frame_jobs, cut
+    from jobqueue.fields import Template
+    from jobqueue.framejobs import add_frame_jobs, cut
 
     size = 1 if arguments.chunk is None else arguments.chunk
+    if size == AUTO:
+        raise UsageError("--chunk auto is for --array; sub-jobs are cut before anything has run")
     pieces, template = cut(arguments.frames, size), Template(command, size, arguments.output)
-    if not template.has_fields and len(pieces) > 1:
+    if not template.fields and len(pieces) > 1:
         complain("jobqueue", "the command has no {frame}, {start}, {end} or {frames}; all sub-jobs do the same")
     label = {} if arguments.label is None else {"label": arguments.label}
     root = queue.createJobRoot(None, **label)
     return root, 1 + len(add_frame_jobs(root, template, pieces, params, options))
+
+
+def _array(
+    queue: JobQueue,
+    command: str | list[str],
+    arguments: argparse.Namespace,
+    params: dict[str, Any],
+    options: dict[str, Any],
+) -> tuple[JobRoot, int]:
+    label = {} if arguments.label is None else {"label": arguments.label}
+    root = queue.createJobRoot(None, **label)
+    if arguments.output:
+        params["outputs"] = [os.path.abspath(path) for path in arguments.output]
+    chunk = AUTO if arguments.chunk is None else arguments.chunk
+    array = root.createJobArray("command", arguments.array, None, chunk, cmd=command, **params)
+    _set(array, **options)
+    return root, 2
+
+
+def _size(text: str) -> int | str:
+    return text if text == AUTO else int(text)
 
 
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -59,7 +59,9 @@ class _Tree:
         hierarchy = reader.hierarchy()
         self._top = reader.number
         self._nodes: list[Node] = list(hierarchy.nodes())
-        self._states = [seen.state.value for seen in scan(reader.store, reader.job, hierarchy.count)]
+        self._states = [
+            seen.state.value for seen in scan(reader.store, reader.job, hierarchy.count, hierarchy.arrays())
+        ]
         self._kinds = self._find_kinds()
         self._has_colours = has_colours()
 

@@ -6,7 +6,9 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from jobqueue.fields import Chunk, Template
 from jobqueue.proc import JobProc
 from jobqueue.procs._check import (
     check_argument,
@@ -19,6 +21,8 @@ from jobqueue.procs._check import (
 )
 from jobqueue.procs._program import Log, ProgramError, how_ended, start
 
+# Some frames to try fields with.
+_ANY = Chunk(1, 1, 1)
 _FIELD = re.compile(r"\{output([1-9][0-9]*)?\}")
 
 
@@ -63,6 +67,34 @@ class command(JobProc):
         self._log = Log()
         super().__init__(choose_label(label, self._shown))
 
+    @classmethod
+    def array_fields(cls, given: Mapping[str, Any]) -> bool:
+        """Whether the command of an array is to be run once for a chunk: it has fields for the ends of a range only.
+
+        Raises:
+            FrameRangeError: it has a field that there is none of.
+        """
+        template = _template(given, cls._is_for_range(given))
+        template.fill(_ANY)
+        outputs = given.get("outputs", ())
+        for at, path in enumerate([outputs] if isinstance(outputs, str) else outputs):
+            if not os.path.isabs(path):
+                raise ValueError(f"outputs[{at}] is {path!r}; it must be the absolute path of a file")
+        return cls._is_for_range(given)
+
+    @staticmethod
+    def _is_for_range(given: Mapping[str, Any]) -> bool:
+        template = _template(given, False)
+        fields = template.fields | template.output_fields
+        return bool(fields & {"start", "end", "frames"}) and "frame" not in fields
+
+    @classmethod
+    def filled(cls, given: Mapping[str, Any], piece: Chunk) -> dict[str, Any]:
+        """The parameters that have fields, with those of an array's frames filled in."""
+        template = _template(given, piece.first != piece.last)
+        outputs = template.fill_outputs(piece)
+        return {"cmd": template.fill(piece), **({"outputs": outputs} if outputs else {})}
+
     def run(self) -> None:
         """Runs the command.
 
@@ -84,6 +116,14 @@ class command(JobProc):
 
     def stderrCallback(self, lineNr: int, line: str) -> None:  # noqa: ARG002 - the seam gives it
         self._log.take("stderr", line)
+
+
+def _template(given: Mapping[str, Any], is_for_range: bool) -> Template:
+    """The parameters of an array's command, whose fields are to be filled in for each item."""
+    outputs = given.get("outputs", ())
+    paths = [outputs] if isinstance(outputs, str) else list(outputs)
+    cmd = given["cmd"]
+    return Template(cmd if isinstance(cmd, str) else list(cmd), 2 if is_for_range else 1, paths)
 
 
 def fill(cmd: str | list[str], paths: Sequence[str]) -> str | list[str]:

@@ -254,8 +254,14 @@ class ModelCalls(ModelProcess):
         if opened is not None and isinstance(opened.node, File):
             self.host.close(opened.node)
 
+    def _opened(self, fd: int) -> _Open:
+        if self.is_dead:
+            # Its files are closed by now.
+            raise ProcessEnded
+        return self._fds[fd]
+
     def write(self, fd: int, data: bytes | memoryview) -> int:
-        opened = self._fds[fd]
+        opened = self._opened(fd)
 
         def do(part: bytes) -> int:
             self.host.write(self._file(opened), part)
@@ -271,7 +277,7 @@ class ModelCalls(ModelProcess):
             return do(whole[: len(whole) // 2])
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
-        opened = self._fds[fd]
+        opened = self._opened(fd)
 
         def do() -> bytes:
             return self.host.content(self._file(opened))[offset : offset + size]
@@ -280,10 +286,10 @@ class ModelCalls(ModelProcess):
 
     def fstat(self, fd: int) -> _Stat:
         # Opening the file has just asked the server.
-        return self._stat(self._fds[fd].node, is_fresh=True)
+        return self._stat(self._opened(fd).node, is_fresh=True)
 
     def fsync(self, fd: int) -> None:
-        opened = self._fds[fd]
+        opened = self._opened(fd)
 
         def do() -> None:
             if isinstance(opened.node, Directory):
@@ -300,7 +306,7 @@ class ModelCalls(ModelProcess):
         return opened.node
 
     def _names_of(self, fd: int) -> list[str]:
-        opened = self._fds[fd]
+        opened = self._opened(fd)
         assert isinstance(opened.node, Directory)
         directory = opened.node
         return self._call(ModelCall("listdir", opened.path), lambda: self.host.names(directory, opened.path))
@@ -325,7 +331,7 @@ class ModelCalls(ModelProcess):
             OSError: somebody else holds it (EAGAIN), or the share takes no locks.
         """
         fd = self.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        file = self._file(self._fds[fd])
+        file = self._file(self._opened(fd))
         try:
             if not self._call(ModelCall("lock", path), lambda: self.host.try_lock(file, self)):
                 refuse(errno.EAGAIN, path)
@@ -350,7 +356,7 @@ class ModelCalls(ModelProcess):
             return True
 
     def unlock(self, fd: int) -> None:
-        file = self._file(self._fds[fd])
+        file = self._file(self._opened(fd))
         self.host.unlock(file, self)
         self._locked.remove(file)
         self._close(fd)

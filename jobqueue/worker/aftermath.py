@@ -16,6 +16,7 @@ from jobqueue.trouble import Troubles, is_trouble
 from jobqueue.worker.broken import node_or_set_aside
 from jobqueue.worker.charges import DIED, TIMEOUT, charges
 from jobqueue.worker.inbox import REMOVAL_S
+from jobqueue.worker.salvage import chunk_files, isolate, salvage
 from jobqueue.worker.settling import settle_from_record
 
 
@@ -77,6 +78,12 @@ class Count(NamedTuple):
         return f"{self.number} of {self.limit} attempts have {self.kind}"
 
 
+def _items(token: RunningToken) -> str:
+    assert token.span is not None
+    last = token.span.end - 1
+    return str(last) if last == token.span.start else f"{token.span.start}-{last}"
+
+
 class Aftermath:
     """Clears up after slots of this worker, and after other workers.
 
@@ -121,6 +128,8 @@ class Aftermath:
             # RACE: the slot may have been killed just as it gave back what was to be cancelled, and before it looked.
             with troubles.kept():
                 store.tokens.wake_or_cancel(ending.job)
+        with troubles.kept():
+            store.pieces.do_duties(worker, slots)
         # Order matters: the process is gone, so nothing moves from running/ to won/ behind our back any more.
         for won in store.tokens.won_of(worker):
             if won.slot in slots:
@@ -189,15 +198,25 @@ class Aftermath:
     def _end(self, owner: str, token: RunningToken, ending: Ending, spool: Spool | None) -> None:
         node = node_or_set_aside(self._store, token.job, token.node)
         name = job_name(token.job, node.place) if node else f"job {token.node} of job{token.job}"
-        if node is not None and spool is not None:
-            self._save_streams(self._attempt(token, node), spool, name)
+        if node is not None and spool is not None and (files := self._attempt(token, node)) is not None:
+            self._save_streams(files, spool, name)
         if ending.action == "delete" and self._store.tokens.bin_running(token, owner):
             # What is left is removed after the next beats, since whoever asked has left word in the inbox.
             remove_rest(self._store, token.job, until=self._store.share.clock.monotonic() + REMOVAL_S)
             return
         if ending.action == "cancel":
+            self._store.pieces.bear(token, owner)
             self._store.tokens.cancel_running(token, owner)
             return
+        if token.span is None:
+            self._give_back_or_fail(owner, token, ending, (name, node))
+        elif left := self._salvage(owner, token, node, is_blamed=ending.action != "stop"):
+            self._give_back_or_fail(owner, left, ending, (f"{name}, item {_items(left)}", node))
+
+    def _give_back_or_fail(
+        self, owner: str, token: RunningToken, ending: Ending, what: tuple[str, Node | None]
+    ) -> None:
+        name, node = what
         charge = ending.action in (DIED, TIMEOUT)
         count = self._count(token, ending, self._limits(node)) if charge else None
         if ending.action == "fail" or (count and count.is_used_up):
@@ -236,16 +255,21 @@ class Aftermath:
 
     def _record(self, token: RunningToken, ending: Ending, *, ok: bool | None) -> int:
         """Writes into the supervisor's own journal how an attempt ended; the record's offset."""
-        job = self._store.layout.job(token.job)
         record: dict[str, Any] = {
             "event": "end" if ok is False else "died", "node": token.node, "attempt": token.attempt,
             "end": self._store.share.clock.now(), "ending": ending.action, "error": ending.why, "traceback": "",
         }  # fmt: skip
+        if token.span is not None:
+            record["items"] = [token.span.start, token.span.end]
         if ok is False:
             record.update(ok=False, start=None, progress=None, status=ending.why)
-        journal = Journal(self._store.share, job, self._worker, self._journal_slot)
+        return self._append(token.job, record).offset
+
+    def _append(self, job: int, record: dict[str, Any]) -> Record:
+        journal = Journal(self._store.share, self._store.layout.job(job), self._worker, self._journal_slot)
+        slot = self._journal_slot
         try:
-            return journal.append(record, sync=True)
+            return Record(self._worker, slot, journal.append(record, sync=True))
         except FileNotFoundError:
             raise
         except OSError:
@@ -254,8 +278,19 @@ class Aftermath:
         finally:
             journal.close()
 
-    def _attempt(self, token: RunningToken, node: Node) -> AttemptLayout:
-        return self._store.layout.job(token.job).attempt(node.place, token.attempt)
+    def _salvage(self, owner: str, token: RunningToken, node: Node | None, *, is_blamed: bool) -> RunningToken | None:
+        """Commits what was done of a chunk; the token of what is to be ended, of which one item alone may be blamed."""
+        left = salvage(self._store, owner, token, self._append)
+        if left is None or left.span is None or not is_blamed or (node and node.array and node.array.is_by_chunk):
+            return left
+        return isolate(self._store, owner, left, left.span.start + 1)
+
+    def _attempt(self, token: RunningToken, node: Node) -> AttemptLayout | None:
+        """The files of an attempt; ``None`` for a chunk that had not begun."""
+        job = self._store.layout.job(token.job)
+        if token.span is None:
+            return job.attempt(node.place, token.attempt)
+        return chunk_files(self._store, job, node, token)
 
     def _limits(self, node: Node | None) -> dict[str, Any]:
         levels = [node.options, self._store.config.proc_options(node.type)] if node else []
@@ -263,7 +298,7 @@ class Aftermath:
 
     def _count(self, token: RunningToken, ending: Ending, limits: dict[str, Any]) -> Count:
         """How much is held against a job with this attempt, and of its kind how much may be."""
-        held = charges(self._store, self._store.layout.job(token.job), token.node, token.charged)
+        held = charges(self._store, self._store.layout.job(token.job), token.node, token.charged, token.span)
         if ending.action == DIED:
             return Count(held.deaths + 1, limits["maxAttempts"], "died")
         return Count(held.errors + 1, limits["maxErrors"], "ended with an error")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobqueue.history import events_of
-from jobqueue.layout import JobLayout
+from jobqueue.layout import JobLayout, Span
 from jobqueue.store import Store
 
 # Who records the end of an attempt in a slot's place says what ended it (`ending`); these are held against the job.
@@ -29,7 +29,7 @@ class Charges(NamedTuple):
 NOTHING = Charges(0, 0)
 
 
-def charges(store: Store, job: JobLayout, node: int, charged: int) -> Charges:
+def charges(store: Store, job: JobLayout, node: int, charged: int, span: Span | None = None) -> Charges:
     """What the journals say of the attempts that a token's CHARGED counts.
 
     Args:
@@ -37,6 +37,7 @@ def charges(store: Store, job: JobLayout, node: int, charged: int) -> Charges:
         job: the top-level job.
         node: the job.
         charged: of its token.
+        span: of its token, if it is an array's.
 
     Raises:
         OSError: a journal cannot be read.
@@ -44,7 +45,7 @@ def charges(store: Store, job: JobLayout, node: int, charged: int) -> Charges:
     if not charged:
         return NOTHING
     died, erred, alive = set[int](), set[int](), set[int]()
-    for event in events_of(store, job, node):
+    for event in events_of(store, job, node, span):
         attempt, kind = event.fields["attempt"], event.fields.get("event")
         if kind == "alive":
             alive.add(attempt)

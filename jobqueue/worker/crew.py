@@ -106,6 +106,8 @@ class Crew:
             "goes on": self._goes_on,
             "returned": self._returned,
             "ended": self._ended,
+            "item": self._item,
+            "chunk ended": self._chunk_ended,
             "progress": self._progressed,
             "idle": self._fell_idle,
             "unblocked": self._unblocked,
@@ -289,7 +291,9 @@ class Crew:
 
     def _come_again(self) -> None:
         """After what ran is ended: a new name, and new slots in the old places."""
-        self.place.say_alive((*slot.current, slot.attempt) for slot in self.slots if slot.current is not None)
+        self.place.say_alive(
+            (*slot.current, slot.attempt, slot.items) for slot in self.slots if slot.current is not None
+        )
         self.place.come_again()
         self._buried.clear()
         self._is_lost = self._is_paused = False
@@ -330,7 +334,8 @@ class Crew:
         self.tell_idle()
 
     def _superseded(self, _slot: Slot, said: dict[str, Any]) -> None:
-        self.place.lost.append(Lost(self.place.name, said["number"], said["node"], said["attempt"]))
+        if said["items"] is None:
+            self.place.lost.append(Lost(self.place.name, said["number"], said["node"], said["attempt"]))
 
     def _give_number(self, slot: Slot, _said: dict[str, Any]) -> None:
         number = self._new_number()
@@ -346,7 +351,7 @@ class Crew:
     def _began(self, slot: Slot, said: dict[str, Any]) -> None:
         slot.job, slot.label, slot.attempt = said["job"], said["label"], said["attempt"]
         slot.progress, slot.status, slot.began = 0.0, "", self._clock.monotonic()
-        slot.current = said["number"], said["node"]
+        slot.current, slot.items = (said["number"], said["node"]), said["items"]
         slot.timeout, slot.left_s = said["timeout"], None
         slot.deadline = None if slot.timeout is None else slot.began + slot.timeout
         slot.has_worked = True
@@ -375,6 +380,27 @@ class Crew:
                 "printed, `jobqueue retry %s` runs it again.",
                 slot.place, slot.job, took_s, error, slot.job, slot.job,
             )  # fmt: skip
+        slot.job = slot.label = slot.status = ""
+        slot.current = slot.deadline = slot.left_s = None
+
+    def _item(self, slot: Slot, said: dict[str, Any]) -> None:
+        """The next item of a chunk begins; its timeout is its own."""
+        slot.timeout, slot.left_s = said["timeout"], None
+        slot.deadline = self._clock.monotonic() + said["timeout"]
+
+    def _chunk_ended(self, slot: Slot, said: dict[str, Any]) -> None:
+        took_s = self._clock.monotonic() - slot.began
+        self.finished += said["done"]
+        self.failed += said["failed"]
+        if said["failed"]:
+            self._store.log.warning(
+                "slot %d: %d items of %s have failed, the last one with %s; %d have finished, after %.2f s. "
+                "`jobqueue show %s` tells which, `jobqueue retry %s` runs them again.",
+                slot.place, said["failed"], slot.job, plain(said["error"]), said["done"], took_s,
+                *[slot.job.partition(":")[0]] * 2,
+            )  # fmt: skip
+        elif self._store.log.isEnabledFor(logging.INFO):
+            self._store.log.info("slot %d: %s has finished after %.2f s.", slot.place, slot.job, took_s)
         slot.job = slot.label = slot.status = ""
         slot.current = slot.deadline = slot.left_s = None
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobqueue.attempt import Attempt
+from jobqueue.chunk import ChunkAttempt
 from jobqueue.errors import JobQueueError, LostRaceError
 from jobqueue.hierarchy import Node
 from jobqueue.layout import RunningToken
@@ -161,6 +162,8 @@ class InProcessWorker:
                 attempt = self._runner.current
                 if attempt is not None:
                     attempt.show()
+                if (chunk := self._runner.chunk) is not None:
+                    chunk.give_back()
                 if clock.monotonic() - beaten_at >= self._store.config.beat_s:
                     beaten_at = clock.monotonic()
                     self._beat()
@@ -182,7 +185,8 @@ class InProcessWorker:
             attempt = self._runner.current
             if attempt is not None:
                 token = attempt.token
-                self._place.say_alive([(token.job, token.node, token.attempt)])
+                items = None if token.span is None else [token.span.start, token.span.whole.end]
+                self._place.say_alive([(token.job, token.node, token.attempt, items)])
             self.resign(error)
             return
         for request, tokens in requests:
@@ -251,11 +255,19 @@ class InProcessWorker:
             outcome = "finished" if record["ok"] else f"failed ({plain(record['error'])})"
             self._store.log.info("%s has %s.", attempt.name, outcome)
 
+    def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None) -> None:
+        """No timeout is watched here."""
+
+    def chunk_ended(self, attempt: ChunkAttempt, done: int, failed: int, error: str) -> None:
+        outcome = f"{failed} have failed, the last one with {plain(error)}" if failed else "none has failed"
+        self._store.log.info("%s: %d items have finished, %s.", attempt.name, done, outcome)
+
     def unblocked(self) -> None:
         """Nobody else in this process waits for work."""
 
     def superseded(self, token: RunningToken) -> None:
-        self.lost.append(Lost(self._place.name, token.job, token.node, token.attempt))
+        if token.span is None:
+            self.lost.append(Lost(self._place.name, token.job, token.node, token.attempt))
 
     def new_slot(self) -> int:
         self._slots += 1

@@ -115,16 +115,18 @@ class Membership:
         self._store.share.create(self._registration.files.false_death)
         self._registration.release_lock()
 
-    def say_alive(self, lost: Iterable[tuple[int, int, int]]) -> None:
+    def say_alive(self, lost: Iterable[tuple[int, int, int, list[int] | None]]) -> None:
         """Notes of attempts that were given back that they had not died, so that nothing is held against their jobs.
 
         Args:
-            lost: top-level job, node and attempt of each.
+            lost: top-level job, node and attempt of each, and of a chunk its items.
         """
-        for number, node, attempt in lost:
-            self.lost.append(Lost(self.name, number, node, attempt))
+        for number, node, attempt, items in lost:
+            if items is None:
+                self.lost.append(Lost(self.name, number, node, attempt))
             journal = Journal(self._store.share, self._store.layout.job(number), self.name, SUPERVISOR_SLOT)
             event = {"event": "alive", "node": node, "attempt": attempt, "time": self._store.share.clock.now()}
+            event.update({} if items is None else {"items": items})
             try:
                 journal.append(event, sync=True)
             except OSError as error:

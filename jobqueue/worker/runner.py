@@ -11,20 +11,24 @@ from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 from jobqueue.attempt import Attempt
+from jobqueue.chunk import ChunkAttempt
 from jobqueue.errors import BrokenJobError, JobQueueError
 from jobqueue.hierarchy import Hierarchy, Node
-from jobqueue.journal import Journal
-from jobqueue.layout import JobLayout, RunningToken
+from jobqueue.layout import JobLayout, Record, RunningToken
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.trouble import SPOILED, SweptError, Troubles, insist
+from jobqueue.worker.arrays import Arrays
 from jobqueue.worker.broken import set_aside
 from jobqueue.worker.charges import charges
 from jobqueue.worker.chooser import Candidate, Chooser
+from jobqueue.worker.chunks import ChunkRun, Limits
 from jobqueue.worker.doubts import tell_doubts
 from jobqueue.worker.others import Others
+from jobqueue.worker.pen import Pen
 from jobqueue.worker.publishing import another_has_won, clear, publish_outputs
+from jobqueue.worker.salvage import salvage
 from jobqueue.worker.settling import settle_from_record
 from jobqueue.worker.tidying import ProcessState
 
@@ -73,6 +77,14 @@ class Host(Protocol):
         ...
 
     def unblocked(self) -> None: ...
+    def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None, /) -> None:
+        """An item of a chunk begins."""
+        ...
+
+    def chunk_ended(self, _attempt: ChunkAttempt, _done: int, _failed: int, _error: str, /) -> None:
+        """So many items of it have succeeded here, and so many have not, the last one with this error."""
+        ...
+
     def superseded(self, _token: RunningToken, /) -> None:
         """Others have taken an attempt from this process, which had not died; its journal says so already."""
         ...
@@ -94,13 +106,13 @@ class Runner:
 
     def __init__(self, store: Store, seat: Seat, host: Host, spool: Spool) -> None:
         self.current: Attempt | None = None
+        self.chunk: ChunkRun | None = None
         self.chooser = Chooser(store, seat.rivals, Others(store, seat.worker).are_to_have)
         self._store = store
         self._worker = seat.worker
         self._files = store.layout.worker(seat.worker)
         self._slot = seat.slot
-        self._journal_slot = seat.slot
-        self._numbers = {seat.slot}
+        self._pen = Pen(store.share, seat.worker, seat.slot, host.new_slot)
         self._host = host
         self._state = ProcessState() if seat.is_own_process else None
         self._spool = spool
@@ -108,7 +120,7 @@ class Runner:
         self._in_doubt = False
         self._reconciled_at = float("-inf")
         self._hierarchy: Hierarchy | None = None
-        self._journal: Journal | None = None
+        self._arrays = Arrays(store, seat.rivals)
 
     @property
     def is_in_doubt(self) -> bool:
@@ -130,7 +142,13 @@ class Runner:
         left: list[str] = []
         # RACE: whatever the answer is, the rename may be executed at any time from now on; only a success is certain.
         was_in_doubt, self._in_doubt = self._in_doubt, True
-        token = self._store.tokens.try_claim(candidate.job, candidate.token, self._worker, self._slot, left=left)
+        try:
+            token = self._try_claim(candidate, left)
+        except BrokenJobError as error:
+            self._in_doubt = was_in_doubt
+            set_aside(self._store, candidate.job.number, str(error))
+            self.chooser.forget(candidate.job.number)
+            return Step.LOST
         if token is None:
             if candidate.token.name in left and self._store.share.names_or_none(self._files.running) is None:
                 # Else each ready job would seem to be lost to somebody.
@@ -149,6 +167,14 @@ class Runner:
             raise
         self.chooser.went_well(candidate.entry.number)
         return Step.RAN
+
+    def _try_claim(self, candidate: Candidate, left: list[str]) -> RunningToken | None:
+        """A ready job, or as much of an array's as is to be taken at once."""
+        job, token, store = candidate.job, candidate.token, self._store
+        if token.span is None:
+            return store.tokens.try_claim(job, token, self._worker, self._slot, left=left)
+        end = self._arrays.end_of_chunk(job, self._open(job).node(token.node), token.span)
+        return store.pieces.try_claim(job, token, end, self._worker, self._slot, left=left)
 
     def reconcile(self) -> None:
         """Gives back what lies in running/ under this slot's number, and settles what of it lies in won/.
@@ -169,9 +195,12 @@ class Runner:
                 with troubles.kept():
                     self._give_back(token)
         for won in self._store.tokens.won_of(self._worker):
-            if won.slot in self._numbers:
+            if won.slot in self._pen.numbers:
                 with troubles.kept():
                     settle_from_record(self._store, self._worker, won)
+        if self._arrays.is_used:
+            with troubles.kept():
+                self._store.pieces.do_duties(self._worker, self._pen.numbers)
         troubles.raise_first()
         self._in_doubt, self._reconciled_at = was_in_doubt, self._store.share.clock.monotonic()
 
@@ -179,9 +208,10 @@ class Runner:
         """Closes the journal; to be called when the slot ends, falls idle or goes on to another hierarchy."""
         if self._job is not None:
             self._store.tokens.retest(self._job)
-        if self._journal is not None:
-            self._journal.close()
-        self._job = self._hierarchy = self._journal = None
+        if self._arrays.is_used:
+            self._store.pieces.do_duties(self._worker, self._pen.numbers)
+        self._pen.close()
+        self._job = self._hierarchy = None
 
     # --- one job -------------------------------------------------------------------------------------------------
 
@@ -189,14 +219,14 @@ class Runner:
         job = candidate.job
         try:
             node = self._open(job).node(token.node)
+            attempt = self._attempt(job, node, token)
         except BrokenJobError as error:
             self._set_aside(token, error)
             return
-        attempt = Attempt(self._store, job, node, token, self._worker, self._spool)
         attempt.on_wait = self._host.waits
         try:
             attempt.prepare()
-            self._append(attempt.start_event(), sync=False)
+            self._pen.append(attempt.start_event(), sync=False)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             # Either it is being deleted, and then it has no entry any more, or it is broken.
             self._set_aside(token, error)
@@ -204,6 +234,9 @@ class Runner:
         config = self._store.config
         options = effective_options(node.options, config.proc_options(node.type), config.options)
         self.current = attempt
+        if isinstance(attempt, ChunkAttempt):
+            self._run_chunk(candidate, attempt, node, Limits(options["timeout"], options["maxErrors"]))
+            return
         self._host.began(attempt, node, options["timeout"])
         record: dict[str, Any] | None = None
         try:
@@ -214,6 +247,41 @@ class Runner:
         finally:
             self.current = None
             self._host.ended(attempt, record)
+
+    def _attempt(self, job: JobLayout, node: Node, token: RunningToken) -> Attempt:
+        if token.span is None:
+            return Attempt(self._store, job, node, token, self._worker, self._spool)
+        return ChunkAttempt(self._arrays.items(job, node), token, self._worker, self._spool)
+
+    def _run_chunk(self, candidate: Candidate, attempt: ChunkAttempt, node: Node, limits: Limits) -> None:
+        """Runs a chunk of an array, item after item."""
+        chunk = ChunkRun(self._store, attempt, node, self._pen, self._host, limits)
+        self.chunk, chunk.entry = chunk, candidate.entry
+        self._host.began(attempt, node, None)
+        began = self._store.share.clock.monotonic()
+        try:
+            try:
+                restore = (lambda: None) if self._state is None else self._state.restore
+                chunk.run(is_interruptible=self._state is None, restore=restore)
+                self._save(attempt)
+            except (FileNotFoundError, NotADirectoryError):
+                # The job was deleted while it ran.
+                chunk.is_superseded = True
+            if chunk.is_superseded:
+                self._supersede_chunk(attempt, chunk)
+            self._arrays.learn(attempt, chunk.done + chunk.failed, self._store.share.clock.monotonic() - began)
+            for ready, entry in chunk.ready:
+                self.chooser.unblocked(attempt.token.job, [ready], entry)
+        finally:
+            self.chunk = self.current = None
+            self._host.chunk_ended(attempt, chunk.done, chunk.failed, chunk.error)
+
+    def _supersede_chunk(self, attempt: ChunkAttempt, chunk: ChunkRun) -> None:
+        self._store.log.warning(
+            "%s was taken from this slot while it ran; what is left of it is dropped.", attempt.name
+        )
+        self._say_alive(attempt.token)
+        self._drop(chunk.token)
 
     def _execute(self, attempt: Attempt) -> dict[str, Any]:
         """Runs the procedure; the record, whose outputs are on the disk."""
@@ -242,11 +310,11 @@ class Runner:
         what = f"the result of {attempt.name}"
         try:
             self._save(attempt)
-            slot, offset = insist(store, what, lambda: self._record(record))
+            place = insist(store, what, lambda: self._record(record))
             if record.get("again"):
                 insist(store, what, lambda: self._try_again(token))
                 return
-            won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, slot, offset))
+            won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, place.slot, place.offset))
         except (FileNotFoundError, NotADirectoryError):
             # The job was deleted while it ran: there is nowhere left to put a result.
             self._supersede(attempt, node)
@@ -280,8 +348,10 @@ class Runner:
             "attempt": token.attempt,
             "time": self._store.share.clock.now(),
         }
+        if token.span is not None:
+            event["items"] = [token.span.start, token.span.whole.end]
         try:
-            self._append(event, sync=True)
+            self._pen.append(event, sync=True)
         except OSError as error:
             # It only matters to a job that dies again and again.
             self._store.log.warning("It cannot be noted that job%d had not died (%s).", token.job, error)
@@ -309,28 +379,28 @@ class Runner:
             # Where it stood, so that the order stays depth-first.
             self.chooser.unblocked(token.job, [ready], None)
 
-    def _record(self, record: dict[str, Any]) -> tuple[int, int]:
-        """Appends the record that counts; slot and offset of where it lies."""
+    def _record(self, record: dict[str, Any]) -> Record:
+        """Appends the record that counts; where it lies."""
         # A failure is rare and must not be lost, or the job would pass for finished.
         is_remote = self._store.share.is_remote(self._store.layout.dir)
         lasting = is_remote or not record["ok"] or record["result"] is not None or "outputs" in record
-        slot = self._journal_slot
-        return slot, self._append(record, sync=lasting)
+        return self._pen.append(record, sync=lasting)
 
-    def _append(self, event: dict[str, Any], *, sync: bool) -> int:
-        """Appends to the journal of the current top-level job; the line's offset."""
-        assert self._journal is not None and self._job is not None
-        try:
-            return self._journal.append(event, sync=sync)
-        except OSError:
-            # CRASH: the file may end in a torn line, or hold a whole one that nobody synced: never append to it again.
-            self._journal.close()
-            self._journal_slot = self._host.new_slot()
-            self._numbers.add(self._journal_slot)
-            self._journal = Journal(self._store.share, self._job, self._worker, self._journal_slot)
-            raise
+    def _append(self, job: int, record: dict[str, Any]) -> Record:
+        """Appends to this slot's journal in a top-level job, which may not be the one that it is at."""
+        layout = self._store.layout.job(job)
+        if self._job is None or self._job.number != job:
+            self.leave()
+            self._job = layout
+            self._pen.open(layout)
+        return self._pen.append(record, sync=True)
 
     def _give_back(self, token: RunningToken) -> None:
+        if token.span is not None:
+            left = salvage(self._store, self._worker, token, self._append)
+            if left is None:
+                return
+            token = left
         if self._store.tokens.give_back(token, self._worker, charge=False) is None:
             self._drop(token)
 
@@ -354,5 +424,5 @@ class Runner:
             self.leave()
             self._hierarchy = Hierarchy(self._store.share, job.hierarchy)
             self._job = job
-            self._journal = Journal(self._store.share, job, self._worker, self._journal_slot)
+            self._pen.open(job)
         return self._hierarchy

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from jobqueue.hierarchy import Node
 from jobqueue.journal import find_record
-from jobqueue.layout import WonToken
+from jobqueue.layout import Entry, WonToken
 from jobqueue.store import Store
+from jobqueue.tokens import Settled
 from jobqueue.worker.broken import node_or_set_aside
 from jobqueue.worker.publishing import publish_outputs
 
@@ -18,6 +20,7 @@ def settle_from_record(store: Store, worker: str, won: WonToken) -> None:
     node = node_or_set_aside(store, won.job, won.node)
     if node is None:
         return
+    store.pieces.bear(won, worker)
     path = store.layout.job(won.job).journal(worker, won.slot)
     record = find_record(store.share, path, won.offset, won.node, won.attempt)
     if record is not None:
@@ -29,5 +32,11 @@ def settle_from_record(store: Store, worker: str, won: WonToken) -> None:
     # NFS: one that only seems to be missing may be that of a failure, so a listing has told.
     # CRASH: a record that is lost was not that of a failure, nor of a job with outputs, for those are synced before
     # they are committed.
-    store.tokens.settle(won, worker, node, ok=record is None or bool(record["ok"]))
+    settle(store, worker, won, node, ok=record is None or bool(record["ok"]))
     store.tokens.retest(store.layout.job(won.job))
+
+
+def settle(store: Store, worker: str, won: WonToken, node: Node, *, ok: bool, known: Entry | None = None) -> Settled:
+    """Does all that a committed result brings about, of a job or of a chunk; may be repeated by anyone."""
+    moves = store.tokens if won.span is None else store.pieces
+    return moves.settle(won, worker, node, ok=ok, known=known)

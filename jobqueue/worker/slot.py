@@ -3,7 +3,8 @@
 It talks with its supervisor in lines of JSON over two pipes. From the supervisor: ``go`` (begin), ``look`` (something
 may be ready), ``grant`` (one more job may be taken), ``slot`` (a new number for a journal), ``pause`` and ``resume``
 (take nothing, until told), ``drain`` (end after this job). To it: ``began``, ``waits``, ``goes on``, ``returned``,
-``ended``, ``progress``, ``idle``, ``unblocked``, ``superseded``, ``want``, ``slot?``, ``log``.
+``ended``, ``item``, ``chunk ended``, ``progress``, ``idle``, ``unblocked``, ``superseded``, ``want``, ``slot?``,
+``log``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import traceback
 from typing import Any, NamedTuple
 
 from jobqueue.attempt import Attempt
+from jobqueue.chunk import ChunkAttempt
 from jobqueue.errors import JobQueueError
 from jobqueue.hierarchy import Node
 from jobqueue.layout import QUEUE_VARIABLE, RunningToken
@@ -219,7 +221,7 @@ class SlotProcess:
         self._has_timeout = timeout_s is not None
         self.send(
             "began", job=attempt.name, label=(node.label or "")[:_MAX_TEXT], attempt=attempt.token.attempt,
-            timeout=timeout_s, number=attempt.token.job, node=attempt.token.node,
+            timeout=timeout_s, number=attempt.token.job, node=attempt.token.node, items=_items(attempt.token),
         )  # fmt: skip
 
     def waits(self, is_waiting: bool) -> None:
@@ -238,11 +240,20 @@ class SlotProcess:
         error = record["error"][:_MAX_TEXT] if record and not ok else ""
         self._send_later("ended", ok=ok, error=error, again=bool(record and record.get("again")))
 
+    def next_item(self, _attempt: ChunkAttempt, timeout_s: float | None) -> None:
+        self._has_timeout = timeout_s is not None
+        if timeout_s is not None:
+            # Its time begins anew with each item; without one, a word for each would cost more than a short item.
+            self.send("item", timeout=timeout_s)
+
+    def chunk_ended(self, _attempt: ChunkAttempt, done: int, failed: int, error: str) -> None:
+        self._send_later("chunk ended", done=done, failed=failed, error=error[:_MAX_TEXT])
+
     def unblocked(self) -> None:
         self.send("unblocked")
 
     def superseded(self, token: RunningToken) -> None:
-        self.send("superseded", number=token.job, node=token.node, attempt=token.attempt)
+        self.send("superseded", number=token.job, node=token.node, attempt=token.attempt, items=_items(token))
 
     def _tick(self) -> None:
         """The thread that shows how far the job is; it stands still while a job holds the interpreter."""
@@ -255,12 +266,18 @@ class SlotProcess:
                 continue
             try:
                 attempt.show()
-            except OSError as error:
+                if (chunk := self._runner.chunk) is not None:
+                    chunk.give_back()
+            except (OSError, JobQueueError) as error:
                 self._store.log.debug("%s: its output cannot be copied now (%s); trying again.", attempt.name, error)
             seen = (attempt.progress, attempt.status)
             if seen != shown:
                 self.send("progress", progress=seen[0], status=seen[1][:_MAX_TEXT])
                 shown = seen
+
+
+def _items(token: RunningToken) -> list[int] | None:
+    return None if token.span is None else [token.span.start, token.span.whole.end]
 
 
 def _line(kind: str, fields: dict[str, Any]) -> bytes:

@@ -50,6 +50,8 @@ class Slot:
         # The news (see Supervisor) that it had when it was told to look last.
         self.seen_news = 0
         self.current: tuple[int, int] | None = None
+        # Of a chunk, its first item and what comes after its last one.
+        self.items: list[int] | None = None
         self.timeout: float | None = None
         # When its job has to be over; and of that time what is left while the job waits for the share.
         self.deadline: float | None = None
@@ -58,8 +60,7 @@ class Slot:
         self.kill_at: float | None = None
         self.give_up_at: float | None = None
         self.clear_at = float("-inf")
-        self.is_reaped = False
-        self.is_cleared = False
+        self.is_reaped = self.is_cleared = False
         self.exit_code = 0
         self.exit_words = ""
         self._is_gone = False

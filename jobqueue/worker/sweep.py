@@ -17,7 +17,7 @@ import json
 from contextlib import suppress
 
 from jobqueue.control import remove_rest
-from jobqueue.layout import RunningToken, WonToken, WorkerLayout, base_name
+from jobqueue.layout import Duty, RunningToken, WonToken, WorkerLayout, base_name
 from jobqueue.registry import send_request
 from jobqueue.share import Removal
 from jobqueue.store import Store
@@ -63,6 +63,8 @@ def sweep(store: Store, aftermath: Aftermath, worker: str, why: str) -> bool:
         for token in store.tokens.running_of(worker):
             with troubles.kept():
                 aftermath.end(worker, token, ending)
+        with troubles.kept():
+            store.pieces.do_duties(worker)
         # Order matters: nothing is removed while anything is owed.
         troubles.raise_first()
         # Order matters: what it commits meanwhile goes from running/ to won/, so the former is closed first.
@@ -81,7 +83,7 @@ def _left(store: Store, files: WorkerLayout) -> list[str]:
     left = []
     for folder, parse in ((files.running, RunningToken.parse), (files.won, WonToken.parse)):
         for name in sorted(store.share.names_or_none(folder) or ()):
-            if parse(name):
+            if parse(name) or Duty.parse(name):
                 left.append(f"{base_name(folder)}/{name}")
             else:
                 _remove(store, f"{folder}/{name}")

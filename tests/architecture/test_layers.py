@@ -15,11 +15,14 @@ _PACKAGE = Path(jobqueue.__file__).parent
 # From the ground up; "." is the package itself. Modules of one line do not know of one another, or stand in its order.
 _LAYERS = """
 errors clock layout system words
-share params frames graph
+share params frames graph fields
 mounts
-identity options
-config hierarchy journal index proc
+identity options proc
+items
+config hierarchy journal index
+notes
 tokens outputs
+pieces
 procs procs._check procs._program procs.blender procs.command procs.dumpenv procs.ffmpeg procs.maya procs.povray
 procs.python procs.renderrib
 procedures
@@ -27,13 +30,16 @@ seldom
 store trouble
 registry state streams liveness
 attempt submit control history overview
+chunk
 worker worker.charges worker.others worker.tidying worker.signals worker.doubts worker.broken worker.chooser
-worker.publishing worker.settling worker.guard worker.inbox worker.runner worker.aftermath worker.sweep
+worker.publishing worker.settling worker.guard worker.inbox worker.pen worker.arrays worker.salvage worker.chunks
+worker.runner worker.aftermath worker.sweep
 worker.caretaker worker.membership worker.inprocess worker.slot worker.slots worker.crew worker.supervisor
-check check.finding check.look check.entries check.rebuild check.tokens check.latches check.standing check.records
-check.leftovers check.audit
+check check.finding check.look check.entries check.rebuild check.arrays check.tokens check.latches check.standing
+check.records check.leftovers check.audit
 doctor doctor.meeting doctor.contest doctor.sight doctor.locking doctor.speed doctor.examine
 reader
+item
 handle
 job
 queue

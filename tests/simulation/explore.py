@@ -142,6 +142,13 @@ def parent(_: Scene, queue: jobqueue.JobQueue) -> None:
     root.activate()
 
 
+def array(_: Scene, queue: jobqueue.JobQueue) -> None:
+    """A job that waits for an array of two items, of which a slot takes one at once."""
+    root = queue.createJobRoot()
+    root.createJobArray("tests.simulation.procedures:Item", over={"number": range(2)}, chunk=1)
+    root.activate()
+
+
 Act = Callable[[jobqueue.JobQueue, jobqueue.JobHandle], None]
 
 
@@ -197,6 +204,7 @@ PLAYS: dict[str, SetUp] = {
     "one": one_job,
     "two": two_jobs,
     "parent": parent,
+    "array": array,
     "hold": _with_person(_hold),
     "cancel": _with_person(_cancel),
     "delete": _with_person(_delete),

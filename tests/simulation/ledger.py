@@ -4,69 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import lru_cache
-from typing import NamedTuple
 
 from jobqueue.hierarchy import Hierarchy
-from jobqueue.layout import (
-    TOKEN_FOLDERS,
-    ClosedToken,
-    Entry,
-    JobLayout,
-    QueueLayout,
-    RunningToken,
-    Token,
-    WonToken,
-    parse_job_number,
-)
+from jobqueue.layout import Entry, JobLayout, QueueLayout, WonToken
 from jobqueue.testing.server import Change, File, ModelServer
 from jobqueue.testing.share import ModelShare
-
-AnyToken = Token | RunningToken | WonToken | ClosedToken
-# From where to where a token may go.
-_MOVES = frozenset(
-    {
-        ("blocked", "ready"), ("ready", "running"), ("running", "won"), ("won", "finished"), ("won", "failed"),
-        ("running", "ready"), ("running", "failed"), ("running", "cancelled"), ("blocked", "failed"),
-        ("ready", "failed"), ("failed", "ready"), ("failed", "blocked"), ("blocked", "cancelled"),
-        ("ready", "cancelled"), ("failed", "cancelled"),
-    }
-)  # fmt: skip
-_SUCCEEDED = ("won", "finished")
-
-
-class Place(NamedTuple):
-    """Where a token lies."""
-
-    folder: str
-    job: int
-    node: int
-    worker: str
-    token: AnyToken
-
-
-@lru_cache(1 << 14)
-def place_of(path: str) -> Place | None:
-    """The token of a path; ``None`` if the path is not that of a token."""
-    parts = path.split("/")
-    if len(parts) == 6 and parts[3] == ".tokens" and parts[4] in TOKEN_FOLDERS:
-        closed = parts[4] in ("finished", "failed")
-        token = ClosedToken.parse(parts[5]) if closed else Token.parse(parts[5])
-        number = parse_job_number(parts[2])
-        return Place(parts[4], number, token.node, "", token) if token and number else None
-    if len(parts) == 6 and parts[2] == "workers" and parts[4] in ("running", "won"):
-        flying = RunningToken.parse(parts[5]) if parts[4] == "running" else WonToken.parse(parts[5])
-        return Place(parts[4], flying.job, flying.node, parts[3], flying) if flying else None
-    return None
-
-
-@lru_cache(1 << 14)
-def entry_of(path: str) -> Entry | None:
-    """The entry of a path, ``None`` if the path is not that of an entry in the index."""
-    parts = path.split("/")
-    if len(parts) == 5 and parts[2] == "index" and parts[3] != "last":
-        return Entry.parse(parts[3], parts[4])
-    return None
+from tests.simulation.items import Items, is_of_array
+from tests.simulation.places import MOVES, SUCCEEDED, Place, entry_of, place_of
 
 
 class Ledger:
@@ -92,6 +36,9 @@ class Ledger:
         self._violate = violate
         self._layout = QueueLayout("/q")
         self._children: dict[int, list[list[int]]] = {}
+        # The nodes that are arrays.
+        self._arrays: dict[int, set[int]] = {}
+        self.items = Items(violate, self._says_success)
         # Job and node -> whether the committed result is a success.
         self._committed: dict[tuple[int, int], bool] = {}
         server.observers.append(self.book)
@@ -109,6 +56,9 @@ class Ledger:
         if place := place_of(path):
             if place.job in self.entries:
                 self._violate(f"a token of a published job was created: {path}")
+            if is_of_array(place.token):
+                self.items.created(place)
+                return
             if (place.job, place.node) in self.places and place.job not in self.deleted:
                 self._violate(f"a second token of one job was created: {path}")
             self.places[place.job, place.node] = place
@@ -119,6 +69,9 @@ class Ledger:
         if place := place_of(path):
             if place.job in self.entries:
                 self._violate(f"a token of a published job was removed: {path}")
+            if is_of_array(place.token):
+                self.items.removed(place)
+                return
             if self.places.get((place.job, place.node)) == place:
                 del self.places[place.job, place.node]
         elif entry_of(path):
@@ -126,7 +79,12 @@ class Ledger:
 
     def _moved(self, change: Change) -> None:
         before, after = place_of(change.path), place_of(change.target)
-        if before or after:
+        if (before and is_of_array(before.token)) or (after and is_of_array(after.token)):
+            number = (before or after).job  # type: ignore[union-attr]
+            self.items.moved(before, after, change, is_published=number in self.entries)
+            if after and after.folder in ("ready", "running") and before and before.folder in ("blocked", "ready"):
+                self._check_order(after, change)
+        elif before or after:
             self._token_moved(before, after, change)
         elif entry_of(change.path) or entry_of(change.target):
             self._entry_moved(change)
@@ -157,8 +115,11 @@ class Ledger:
             self._violate(f"job{number} was published a second time")
         hierarchy = Hierarchy(self._truth, self._layout.job(number).hierarchy)
         self._children[number] = [list(node.children) for node in hierarchy.nodes()]
+        self._arrays[number] = set(hierarchy.arrays())
         for node, children in enumerate(self._children[number]):
             place = self.places.get((number, node))
+            if node in self._arrays[number]:
+                place = self.items.places.get((number, node), {}).get(0)
             if place is None or place.folder != ("blocked" if children else "ready"):
                 self._violate(f"job{number} was published without a token of its job {node}")
         self.entries[number] = entry
@@ -189,7 +150,7 @@ class Ledger:
             self._committed.pop(key, None)
 
     def _check_name(self, before: Place, after: Place, change: Change) -> None:
-        if (before.folder, after.folder) not in _MOVES:
+        if (before.folder, after.folder) not in MOVES:
             self._violate(f"a token may not move so: {change}")
         if (after.job, after.node) != (before.job, before.node) or after.token.move != before.token.move + 1:
             self._violate(f"a token has changed its job, or its number of moves is wrong: {change}")
@@ -199,8 +160,12 @@ class Ledger:
     def _check_order(self, after: Place, change: Change) -> None:
         """No job is ready, or runs, before all that it depends on has succeeded."""
         for child in self._children[after.job][after.node]:
+            if child in self._arrays[after.job]:
+                if not self.items.has_succeeded_or_stands(after.job, child):
+                    self._violate(f"job {after.node} goes on before all items of job {child} have succeeded: {change}")
+                continue
             place = self.places[after.job, child]
-            if place.folder not in _SUCCEEDED or not self._committed.get((after.job, child)):
+            if place.folder not in SUCCEEDED or not self._committed.get((after.job, child)):
                 self._violate(f"job {after.node} of job{after.job} goes on before job {child} has succeeded: {change}")
 
     def _commit(self, before: Place, after: Place, change: Change) -> None:
@@ -214,6 +179,12 @@ class Ledger:
         job = self._layout.job(after.job)
         self._committed[key] = self._is_success(job, after.worker, after.token, change)
 
+    def _says_success(self, after: Place, change: Change) -> bool:
+        """The same for a chunk of an array."""
+        assert isinstance(after.token, WonToken)
+        self.commits += 1
+        return self._is_success(self._layout.job(after.job), after.worker, after.token, change)
+
     def _is_success(self, job: JobLayout, worker: str, token: WonToken, change: Change) -> bool:
         """What the record says that the token names."""
         file = self._server.find(job.journal(worker, token.slot))
@@ -224,16 +195,24 @@ class Ledger:
             if job.number in self.entries:
                 self._violate(f"a result was committed whose record is not there: {change}")
             return True
+        items = record.get("items")
+        if token.span is not None and items != [token.span.start, token.span.end]:
+            self._violate(f"items were committed whose record is that of others: {change}")
         if (record["node"], record["attempt"]) != (token.node, token.attempt):
             self._violate(f"a result was committed whose record is another one's: {change}")
         return bool(record["ok"])
+
+    def every_place(self) -> list[Place]:
+        """Where all tokens lie."""
+        return [*self.places.values(), *self.items.all()]
 
     # --- at rest -------------------------------------------------------------------------------------------------
 
     def has_come_to_rest(self) -> bool:
         """Whether every job has ended, or is stalled, or is held by somebody."""
         open_jobs = {number for number, entry in self.entries.items() if entry.folder not in ("done", "held")}
-        for (job, _), place in self.places.items():
+        for place in self.every_place():
+            job = place.job
             if place.folder in ("running", "won") and (job in self.entries or job in self.deleted):
                 return False
             if place.folder == "ready" and job in open_jobs:
@@ -241,5 +220,5 @@ class Ledger:
         return all(self._is_stalled(number) for number in open_jobs)
 
     def _is_stalled(self, number: int) -> bool:
-        folders = {self.places[number, node].folder for node in range(len(self._children[number]))}
+        folders = {place.folder for place in self.every_place() if place.job == number}
         return "failed" in folders and folders <= {"failed", "blocked", "finished"}

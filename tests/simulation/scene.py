@@ -70,7 +70,22 @@ def diamond(queue: jobqueue.JobQueue, chance: random.Random) -> jobqueue.JobRoot
     return root
 
 
-SHAPES: tuple[Shape, ...] = (single, fan, chain, diamond)
+def array(queue: jobqueue.JobQueue, chance: random.Random) -> jobqueue.JobRoot:
+    """An array below the root, perhaps with something to wait for."""
+    root = queue.createJobRoot()
+    seconds = [chance.choice((0.01, 0.01, 1.0, 12.0, 40.0)) for _ in range(chance.choice((1, 3, 5)))]
+    fails = chance.randrange(len(seconds)) if chance.random() < 0.3 else -1
+    over = {"seconds": seconds, "number": range(len(seconds))}
+    chunk: int | str = chance.choice((1, 2, 3, "auto"))
+    made = root.createJobArray(f"{_PROCS}:Item", over=over, chunk=chunk, fails=fails)
+    if chance.random() < 0.3:
+        made.options.maxErrors = 2
+    if chance.random() < 0.3:
+        _add(made, chance)
+    return root
+
+
+SHAPES: tuple[Shape, ...] = (single, fan, chain, diamond, array, array)
 
 
 # --- scenes -----------------------------------------------------------------------------------------------------------
@@ -138,7 +153,7 @@ class Scene(ABC):
     def _ready_and_done(self) -> set[int]:
         """The jobs that have ended, and of which something is ready all the same."""
         ended = {number for number, entry in self.ledger.entries.items() if entry.folder == "done"}
-        return {place.job for place in self.ledger.places.values() if place.folder == "ready"} & ended
+        return {place.job for place in self.ledger.every_place() if place.folder == "ready"} & ended
 
     def _may_still_be_cancelled(self) -> bool:
         """Whether somebody may be about to cancel what he has given back; the share may keep him from it for long."""
@@ -160,5 +175,5 @@ class Scene(ABC):
         """The timeline, for people, and how everything stands at its end."""
         lines = [str(event) for event in self.stage.timeline]
         lines += [f"{'':12}at the end: {entry}" for entry in self.ledger.entries.values()]
-        lines += [f"{'':12}at the end: job{at.job} {at.folder} {at.token}" for at in self.ledger.places.values()]
+        lines += [f"{'':12}at the end: job{at.job} {at.folder} {at.token}" for at in self.ledger.every_place()]
         return "\n".join(lines)

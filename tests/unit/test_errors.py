@@ -18,6 +18,7 @@ BUILT_IN: dict[type[errors.JobQueueError], type[Exception]] = {
     errors.ParameterError: TypeError,
     errors.OptionError: ValueError,
     errors.FrameRangeError: ValueError,
+    errors.ArrayError: ValueError,
     errors.OutputError: ValueError,
     errors.DependencyError: ValueError,
     errors.JobNotFoundError: LookupError,

@@ -12,7 +12,7 @@ import pytest
 from jobqueue import control
 from jobqueue.errors import BrokenJobError, JobNotFoundError
 from jobqueue.layout import RunningToken, Token
-from jobqueue.state import JobState, look_up, scan, summarize
+from jobqueue.state import JobState, Sighting, look_up, scan, summarize
 from jobqueue.store import Store
 from jobqueue.worker.chooser import Candidate
 from tests.support_share import Call, QuickShare, WatchedShare, watched_calls
@@ -125,7 +125,7 @@ def test_what_runs_of_another_hierarchy_is_not_taken_for_ones_own(store: Store) 
 def test_a_token_that_is_nowhere_in_two_scans_is_running(store: Store) -> None:
     job = store.layout.job(1)
     os.unlink(f"{job.ready}/{Token(0, 0, 0, 0).name}")
-    assert look_up(store, job, 0) == (JobState.RUNNING, None, None)
+    assert look_up(store, job, 0) == Sighting(JobState.RUNNING, None, None)
     assert look_up(store, job, 0).attempt == 0
     assert _states(store) == ["running", "ready", "blocked"]
 

@@ -74,7 +74,7 @@ ACTS = {
     "priority": Act(("priority", f"job{FRESH}", "7"), lambda store: entry(store, FRESH).priority == 7),
     # What was to be done may have been done: then nothing is open any more, has failed, or is there.
     "cancel": Act(("cancel", f"job{HALF}"), _is_in(HALF, "done"), again=(0, 2)),
-    "retry": Act(("retry", f"job{STALLED}"), _is_in(STALLED, "runnable"), again=(0, 1)),
+    "retry": Act(("retry", f"job{STALLED}"), _is_in(STALLED, "runnable"), again=(0, 2)),
     "delete": Act(("delete", "--yes", f"job{HALF}"), _nothing_left_of(HALF), frozenset({HALF}), again=(0, 2)),
     "check": Act(
         ("check", "--repair"),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue.errors import FrameRangeError
-from jobqueue.framejobs import Chunk, Template, cut
+from jobqueue.fields import Chunk, Template
+from jobqueue.framejobs import cut
 from jobqueue.frames import parse_frames
 
 frame = st.integers(-60, 60)
@@ -57,7 +58,7 @@ def test_a_template_keeps_its_kind() -> None:
     chunk = Chunk(1, 9, 2)
     assert Template("{start}-{end} {frames}", 5).fill(chunk) == "1-9 1-9x2"
     assert Template(["{start}", "x", "{end:03d}"], 5).fill(chunk) == ["1", "x", "009"]
-    assert not Template("plain", 5).has_fields
+    assert not Template("plain", 5).fields
 
 
 def test_outputs_have_the_same_fields_and_stay_one_in_the_command(
@@ -68,7 +69,7 @@ def test_outputs_have_the_same_fields_and_stay_one_in_the_command(
     assert template.fill(Chunk(1, 9, 2)) == "r 1 {output} {output2}"
     assert template.fill_outputs(Chunk(1, 9, 2)) == [f"{tmp_path}/f001.exr", "/out/1-9x2"]
     # What the sub-jobs do differs in nothing but where it is written.
-    assert not Template("r {output}", 1, ["{frame}"]).has_fields
+    assert not Template("r {output}", 1, ["{frame}"]).fields
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,168 @@
+"""One attempt of one chunk of an array: the same as that of a job, but for running its items one after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jobqueue.attempt import Attempt
+from jobqueue.errors import BrokenJobError
+from jobqueue.fields import Chunk as Piece
+from jobqueue.hierarchy import Node
+from jobqueue.items import ArrayInfo, Frames, Values
+from jobqueue.layout import JobLayout, RunningToken, Span, job_name, temporary_name
+from jobqueue.outputs import Outputs
+from jobqueue.store import Store
+from jobqueue.streams import Spool
+
+T = TypeVar("T")
+
+
+class ArrayItems:
+    """What is different from item to item of one array: their names, and their parameters.
+
+    Args:
+        store: the queue.
+        job: the top-level job.
+        node: the array.
+
+    Raises:
+        BrokenJobError: what the hierarchy or the items' file says cannot be read.
+    """
+
+    def __init__(self, store: Store, job: JobLayout, node: Node) -> None:
+        if node.array is None:
+            raise BrokenJobError(f"job {node.node} has a token for some of its items, and is no array", job.hierarchy)
+        self.info: ArrayInfo = node.array
+        self.store = store
+        self.job = job
+        self.node = node
+        self.frames = None if self.info.frames is None else Frames(self.info.frames)
+        if self.frames is not None and len(self.frames) != self.info.length:
+            raise BrokenJobError(f"the array has {self.info.length} items and {len(self.frames)} frames", job.hierarchy)
+        self._values = Values(store.share, job.items(node.node), self.info.length) if self.frames is None else None
+
+    def name(self, span: Span) -> str:
+        """What people call some items: by their frames, or else by their places, from 0."""
+        if self.frames is not None:
+            return self.frames.text(span)
+        return str(span.start) if span.size == 1 else f"{span.start}-{span.end - 1}"
+
+    def until_gap(self, span: Span) -> int:
+        """The end of the items that may be taken at once; a program that is told two frames works on all between."""
+        return self.frames.until_gap(span) if self.frames is not None and self.info.is_by_chunk else span.end
+
+    def parameters(self, given: dict[str, Any], span: Span) -> dict[str, Any]:
+        """All parameters of the procedure for some items, of which there is one unless it runs by chunks."""
+        if self._values is not None:
+            return {**given, **self._values[span.start]}
+        assert self.frames is not None
+        if self.info.parameter == "frame":
+            return {**given, "frame": self.frames[span.start]}
+        if self.info.parameter == "frames":
+            return {**given, "frames": self.frames.text(span)}
+        procedure: Any = self.store.procedures.find(self.node.type or "")
+        first, last = self.frames[span.start], self.frames[span.end - 1]
+        step = abs(self.frames[span.start + 1] - first) if span.size > 1 else 1
+        return {**given, **procedure.filled(given, Piece(first, last, step, span.start))}
+
+
+class ChunkAttempt(Attempt):
+    """Runs the items of one claimed chunk in this process.
+
+    Args:
+        items: of the array.
+        token: the chunk's token in running/.
+        worker: the name of the worker in whose running/ it lies.
+        spool: takes what the items print.
+
+    Files:
+        As `Attempt`, in the directory of the chunk; all its items share that.
+    """
+
+    def __init__(self, items: ArrayItems, token: RunningToken, worker: str, spool: Spool) -> None:
+        job, node = items.job, items.node
+        super().__init__(items.store, job, node, token, worker, spool)
+        assert token.span is not None
+        self.span = Span(token.span.start, token.span.end)
+        self.name = f"{job_name(token.job, node.place)}:{items.name(self.span)}"
+        self.files = job.chunk(node.place, self.span.start, token.attempt)
+        self.running_dir = self.files.dir
+        self._items = items
+        self._given = super()._parameters()
+        self.worker = worker
+        self.is_by_chunk = items.info.is_by_chunk
+        self._sizes = (0, 0)
+        self._here = ""
+        self._item = self.span.start
+        # The item that has declared outputs last.
+        self._outputs_of: int | None = None
+
+    def prepare(self) -> None:
+        share = self._store.share
+        self._spool.begin()
+        try:
+            share.try_make_dir(self.files.dir)
+        except FileNotFoundError:
+            share.make_dirs_below(self._job.dir, self.files.dir[len(self._job.dir) + 1 :])
+        share.enter(self.files.dir)
+        self._here = os.getcwd()
+
+    def start_event(self) -> dict[str, Any]:
+        return {**super().start_event(), "items": [self.span.start, self.span.end]}
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether the item that has run has declared some."""
+        return self._outputs_of == self._item
+
+    def _patiently(self, path: str, declare: Callable[[Outputs], T]) -> T:
+        if self._outputs_of != self._item:
+            # Most items have none, so nothing is made for these. The temporary directories are each item's own.
+            own = self.token._replace(span=Span(self._item, self._item + 1))
+            folder = temporary_name(self.worker, own)
+            self.outputs = Outputs(self._store.share, self._store.layout.dir, folder, self.files.outputs)
+            self._outputs_of = self._item
+        return super()._patiently(path, declare)
+
+    def run_item(self, span: Span, *, is_interruptible: bool) -> dict[str, Any]:
+        """Runs one item, or as many as the procedure takes at once; what is to be noted of that, but for its outputs.
+
+        Raises:
+            KeyboardInterrupt: as `Attempt.run`.
+            OSError: the same.
+            ConfigError: the same.
+            BrokenJobError: its parameters cannot be read; nothing of it has run.
+        """
+        self._item = span.start
+        self._failed, self.ending = False, None
+        parameters = self._items.parameters(self._given, span)
+        began = self._store.share.clock.now()
+        result, error, trace = self._call(lambda: parameters, is_interruptible=is_interruptible)
+        sizes = self._spool.taken_back()
+        if os.getcwd() != self._here:
+            self._store.share.enter(self.files.dir)
+        note: dict[str, Any] = {
+            "item": span.start, "node": self.token.node, "attempt": self.token.attempt,
+            "ok": error is None and not self._failed, "start": began, "end": self._store.share.clock.now(),
+        }  # fmt: skip
+        if span.size > 1:
+            note["to"] = span.end
+        if self.status:
+            note["status"] = self.status
+        if sizes != self._sizes:
+            self._add_streams(note, sizes)
+        if not note["ok"]:
+            note.update(self._failure(error, trace))
+            self._trace = trace
+        elif result is not None:
+            note["result"] = result
+        return note
+
+    def _add_streams(self, note: dict[str, Any], sizes: tuple[int, int]) -> None:
+        """Which part of what the chunk has printed was this item's."""
+        for name, before, after in zip(("stdout", "stderr"), self._sizes, sizes, strict=True):
+            if after > before:
+                note[name] = [before, after]
+        self._sizes = sizes

@@ -1,0 +1,300 @@
+"""Items of arrays, as scripts see them (public), read from tokens and journals; there is no file for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from jobqueue import control
+from jobqueue import params as codec
+from jobqueue.chunk import ArrayItems
+from jobqueue.errors import JobNotFoundError, JobStateError
+from jobqueue.history import AttemptView, events_of
+from jobqueue.journal import read_record
+from jobqueue.layout import SHARD_ITEMS, AttemptLayout, ClosedToken, Span, Token, parse_shard
+from jobqueue.notes import find_note
+from jobqueue.reader import JobReader
+from jobqueue.registry import owed
+from jobqueue.state import AnyToken, JobState
+
+
+class Piece(NamedTuple):
+    """The token that stands for an item and for its neighbours.
+
+    Attributes:
+        state: what its place means.
+        span: the items that it stands for.
+        token: the token; ``None`` if it moved while we looked.
+        worker: who runs or ran them; ``None`` before.
+    """
+
+    state: JobState
+    span: Span
+    token: AnyToken | None
+    worker: str | None
+
+
+class ItemReader:
+    """Reads what a queue holds of an array's items.
+
+    Args:
+        reader: of the array.
+
+    Raises:
+        JobStateError: the job is no array.
+    """
+
+    def __init__(self, reader: JobReader) -> None:
+        self.reader = reader
+        self.node = reader.node()
+        if self.node.array is None:
+            raise JobStateError(f"{reader.name} is no array, so it has no items", reader.job.node_dir(reader.place))
+        self.items = ArrayItems(reader.store, reader.job, self.node)
+
+    @property
+    def count(self) -> int:
+        return self.items.info.length
+
+    def index(self, name: int) -> int:
+        """The place of an item, from 0, that people call by its frame, or by its place where there are no frames.
+
+        Raises:
+            JobNotFoundError: there is none of this name.
+        """
+        at = self.items.frames.find(name) if self.items.frames is not None else name
+        if at is None or not 0 <= at < self.count:
+            what = "frame" if self.items.frames is not None else "item"
+            every = self.items.name(Span(0, self.count))
+            raise JobNotFoundError(f"{self.reader.name} has no {what} {name}; there are {every}", self.reader.job.dir)
+        return at
+
+    # --- tokens --------------------------------------------------------------------------------------------------
+
+    def find(self, item: int) -> Piece:
+        """The token that stands for an item; a few listings, however many items there are."""
+        for _ in range(2):
+            # RACE: in the order in which tokens flow, and twice, as `jobqueue.state.look_up` does it.
+            for folder in ("blocked", "ready"):
+                if found := self._in(folder, self.reader.job.token_folder(folder), item):
+                    return found
+            for folder in ("finished", "failed"):
+                for directory in self._shards_before(folder, item):
+                    if found := self._in(folder, directory, item):
+                        return found
+            if found := self._in("cancelled", self.reader.job.cancelled, item):
+                return found
+            for files, _, token in owed(self.reader.store):
+                is_its = (token.job, token.node) == (self.reader.number, self.node.node)
+                if is_its and token.span.start <= item < token.span.end:
+                    return Piece(JobState.RUNNING, Span(token.span.start, token.span.end), token, files.worker)
+        return Piece(JobState.RUNNING, Span(item, item + 1), None, None)
+
+    def _shards_before(self, folder: str, item: int) -> list[str]:
+        """The shards that may hold it, the likeliest first: a token lies where its first item belongs."""
+        last = item // SHARD_ITEMS
+        shards = self.reader.store.pieces.shards(self.reader.job, folder, self.node.node)
+        return [path for path in reversed(shards) if (parse_shard(path.rpartition("/")[2]) or (0, 0))[1] <= last]
+
+    def _in(self, folder: str, directory: str, item: int) -> Piece | None:
+        for piece in self._pieces_in(folder, directory):
+            if piece.span.start <= item < piece.span.end:
+                return piece
+        return None
+
+    def _pieces_in(self, folder: str, directory: str) -> Iterator[Piece]:
+        parse = ClosedToken.parse if folder in ("finished", "failed") else Token.parse
+        for name in self.reader.store.share.names_or_none(directory) or ():
+            token = parse(name)
+            if token and token.span and token.node == self.node.node:
+                worker = token.worker if isinstance(token, ClosedToken) else None
+                yield Piece(JobState(folder), token.span, token, worker)
+
+    def pieces(self, state: JobState) -> list[Piece]:
+        """All tokens in a state, in the order of their items; not of those that run."""
+        if state in (JobState.FINISHED, JobState.FAILED):
+            places = self.reader.store.pieces.shards(self.reader.job, state.value, self.node.node)
+        else:
+            places = [self.reader.job.token_folder(state.value)]
+        found = [piece for place in places for piece in self._pieces_in(state.value, place)]
+        return sorted(found, key=lambda piece: piece.span)
+
+    # --- what came out -------------------------------------------------------------------------------------------
+
+    def note(self, item: int, piece: Piece) -> dict[str, Any] | None:
+        """What the attempt that counts has noted of an item; ``None`` where it has not ended, or the note is lost.
+
+        Files:
+            Reads journals of the hierarchy.
+        """
+        if not isinstance(piece.token, ClosedToken):
+            return None
+        job, share = self.reader.job, self.reader.store.share
+        note = find_note(share, job, item, self.node.node, piece.token.attempt)
+        if note is not None:
+            return note
+        # An item that was made to fail by another than its procedure has no note, but a record.
+        path = job.journal(piece.token.worker, piece.token.slot)
+        return read_record(share, path, piece.token.offset, self.node.node, piece.token.attempt)
+
+    def attempts(self, item: int) -> list[AttemptView]:
+        """The attempts of an item, in their order."""
+        piece, found = self.find(item), []
+        events = events_of(self.reader.store, self.reader.job, self.node.node, Span(item, item + 1))
+        for event in events:
+            if event.fields.get("event") == "start":
+                number, start = event.fields["attempt"], event.fields["items"][0]
+                files = self.reader.job.chunk(self.reader.place, start, number)
+                died = next((one.fields for one in events if _has_died(one.fields, number)), None)
+                is_latest = piece.token is not None and piece.token.attempt == number
+                told = (self.note(item, piece) if is_latest else died) or {}
+                state = _state(piece.state if is_latest else None, died)
+                began, end, why = told.get("start") or event.fields.get("time"), told.get("end"), told.get("error")
+                found.append(AttemptView(number, state, event.worker, began, end, why, files.dir))
+        return sorted(found, key=lambda view: view.attempt)
+
+    def printed(self, item: int, attempt: int | None = None) -> Printed | None:
+        """What an attempt of an item has printed, of the latest one by default; ``None``: there is none.
+
+        Of an attempt that has noted nothing of it that is all that its chunk has printed after the items before.
+        """
+        views = [view for view in self.attempts(item) if attempt in (None, view.attempt)]
+        if not views:
+            return None
+        view, share = views[-1], self.reader.store.share
+        files = AttemptLayout(view.directory)
+        node, job = self.node.node, self.reader.job
+        note = find_note(share, job, item, node, view.attempt)
+        before = find_note(share, job, item - 1, node, view.attempt) if note is None and item else None
+        texts = {}
+        for name, path in (("stdout", files.stdout), ("stderr", files.stderr)):
+            data = share.read_or_none(path) or b""
+            at, end = (note or {}).get(name, (0, 0)) if note else ((before or {}).get(name, (0, 0))[1], len(data))
+            texts[name] = data[at:end]
+        trace = (note or {}).get("traceback")
+        if trace:
+            texts["traceback"] = trace.encode("utf-8", "backslashreplace")
+        return Printed(view.attempt, texts)
+
+
+class Printed(NamedTuple):
+    """What an attempt of an item has printed.
+
+    Attributes:
+        attempt: its number.
+        texts: by ``stdout``, ``stderr`` and ``traceback``, as far as there is something.
+    """
+
+    attempt: int
+    texts: dict[str, bytes]
+
+
+def _has_died(fields: dict[str, Any], attempt: int) -> bool:
+    return fields["attempt"] == attempt and fields.get("ending") is not None
+
+
+def _state(latest: JobState | None, died: dict[str, Any] | None) -> str:
+    if latest is not None and latest not in (JobState.READY, JobState.BLOCKED):
+        return str(latest.value)
+    return str(died["ending"]) if died else "given back"
+
+
+class ItemHandle:
+    """An item of an array in a queue; made by `JobHandle.item` and `JobHandle.listItems`.
+
+    Each answer is read from the queue when it is asked for, as with a `JobHandle`.
+
+    Raises:
+        JobNotFoundError: the job was deleted (from everything but `name` and `index`).
+    """
+
+    def __init__(self, reader: ItemReader, index: int) -> None:
+        self._reader = reader
+        self.index = index
+
+    @property
+    def reader(self) -> ItemReader:
+        """Reads the array's items."""
+        return self._reader
+
+    @property
+    def name(self) -> str:
+        """What people call it: ``job100/job3:17``."""
+        return f"{self._reader.reader.name}:{self._reader.items.name(Span(self.index, self.index + 1))}"
+
+    @property
+    def frame(self) -> int | None:
+        """Its frame, or ``None`` in an array of parameters' values."""
+        frames = self._reader.items.frames
+        return None if frames is None else int(frames[self.index])
+
+    @property
+    def state(self) -> JobState:
+        """Where it stands; what a slot has taken is running, though it may not have come to this item."""
+        return self._reader.find(self.index).state
+
+    @property
+    def attempt(self) -> int:
+        """The number of its latest attempt, 0 before the first."""
+        token = self._reader.find(self.index).token
+        return token.attempt if token else 0
+
+    @property
+    def worker(self) -> str | None:
+        """Who runs it or has run it; ``None`` before."""
+        return self._reader.find(self.index).worker
+
+    def _note(self) -> dict[str, Any]:
+        return self._reader.note(self.index, self._reader.find(self.index)) or {}
+
+    @property
+    def startTime(self) -> float | None:
+        """When its latest attempt began, seconds since the epoch by the worker's clock; ``None`` before its end."""
+        return self._note().get("start")
+
+    @property
+    def endTime(self) -> float | None:
+        """When it ended, by the worker's clock; ``None`` before."""
+        return self._note().get("end")
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong, in one line; ``None`` if nothing did."""
+        piece = self._reader.find(self.index)
+        if piece.state is not JobState.FAILED:
+            return "cancelled" if piece.state is JobState.CANCELLED else None
+        note = self._reader.note(self.index, piece)
+        return str(note.get("error")) if note else "record lost"
+
+    @property
+    def outputs(self) -> list[str]:
+        """The files that it has published, by their final paths."""
+        piece = self._reader.find(self.index)
+        note = self._reader.note(self.index, piece) if piece.state is JobState.FINISHED else None
+        return [output["path"] for output in (note or {}).get("outputs", ())]
+
+    @property
+    def result(self) -> Any:
+        """The value that its procedure's ``run`` returned.
+
+        Raises:
+            JobStateError: it has not finished.
+        """
+        piece = self._reader.find(self.index)
+        if piece.state is not JobState.FINISHED:
+            raise JobStateError(f"{self.name} has no result, it is {piece.state.value}: {self.error or 'wait for it'}")
+        note = self._reader.note(self.index, piece)
+        if note is None:
+            raise JobStateError(f"the record of {self.name} is lost, and its result with it")
+        return codec.decode(note.get("result"))
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.state.value}"
+
+
+def retry_items(items: Iterable[ItemHandle]) -> int:
+    """Makes items of one array that have failed ready again; see `jobqueue.queue.JobQueue.retryItems`."""
+    chosen = list(items)
+    if not chosen:
+        return 0
+    reader = chosen[0].reader.reader
+    return control.retry_items(reader.store, reader.number, reader.node().node, {item.index for item in chosen})

@@ -1,0 +1,127 @@
+"""What an attempt has noted of an array's items, in its own journal: which are done, and how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jobqueue.journal import NOTE, lines
+from jobqueue.layout import JOURNAL, JobLayout, RunningToken, Span
+from jobqueue.share import Share
+
+
+class Done:
+    """Some items that an attempt has run one after the other: all well, or one that was not.
+
+    Args:
+        first: what was noted of the first of them.
+
+    Attributes:
+        span: the items.
+        ok: whether they have succeeded.
+    """
+
+    def __init__(self, first: Mapping[str, Any]) -> None:
+        self.span = span_of(first)
+        self.ok = bool(first["ok"])
+        self._began = first.get("start", first.get("end"))
+        self._lists: dict[str, list[Any]] = {"temporaries": [], "outputs": []}
+        self._last = first
+        self._take(first)
+
+    def try_add(self, note: Mapping[str, Any]) -> bool:
+        """Adds what was noted of the next item, if it belongs to these; whether it does."""
+        span = span_of(note)
+        if not (self.ok and note["ok"]) or span.start != self.span.end:
+            return False
+        self.span = Span(self.span.start, span.end)
+        self._take(note)
+        return True
+
+    def _take(self, note: Mapping[str, Any]) -> None:
+        self._last = note
+        for kind, together in self._lists.items():
+            together.extend(note.get(kind, ()))
+
+    def record(self) -> dict[str, Any]:
+        """The record that is committed for them."""
+        last = self._last
+        record: dict[str, Any] = {
+            "event": "end", "node": last["node"], "attempt": last["attempt"], "items": [self.span.start, self.span.end],
+            "ok": self.ok, "start": self._began, "end": last.get("end"), "progress": 100.0 if self.ok else None,
+            "status": last.get("status", ""),
+        }  # fmt: skip
+        record.update((kind, together) for kind, together in self._lists.items() if together)
+        record.update((key, last[key]) for key in ("error", "traceback", "ending", "again") if key in last)
+        return record
+
+
+def span_of(note: Mapping[str, Any]) -> Span:
+    """The items that a note is about: one, unless the procedure runs by chunks."""
+    return Span(note["item"], note.get("to", note["item"] + 1))
+
+
+def notes_of(share: Share, job: JobLayout, worker: str, token: RunningToken) -> list[Done]:
+    """What a worker has noted of a token's items, from the first one on and without a gap.
+
+    An item is covered by one claim for each attempt number, so nobody else's notes can be among these.
+
+    Files:
+        Reads all journals of the worker's: a slot whose journal went bad goes on in another one.
+    """
+    assert token.span is not None
+    found: dict[int, dict[str, Any]] = {}
+    for name in sorted(share.names_or_none(job.journals) or ()):
+        if name.startswith(f"{worker}."):
+            for note in _notes_in(share, f"{job.journals}/{name}", token.node, token.attempt):
+                found[note["item"]] = note
+    return _in_order(found, token.span)
+
+
+def _notes_in(share: Share, path: str, node: int, attempt: int) -> Iterator[dict[str, Any]]:
+    """The notes of one attempt in a journal; a line that a crash has left is none."""
+    is_its = b',"node":%d,"attempt":%d,' % (node, attempt)
+    for _, line in lines(share, path) if path.endswith(JOURNAL) else ():
+        # The keys are written in this order, so that notes are told apart without being parsed.
+        if line.startswith(NOTE) and is_its in line and line.endswith(b"\n"):
+            try:
+                note = json.loads(line)
+            except ValueError:
+                continue
+            if type(note.get("item")) is int and type(note.get("ok")) is bool:
+                yield note
+
+
+def _in_order(found: dict[int, dict[str, Any]], span: Span) -> list[Done]:
+    done: list[Done] = []
+    at = span.start
+    # What runs by chunks is done as a whole, or not at all.
+    while at < span.end and at in found and span_of(found[at]).end <= span.end:
+        note = found[at]
+        if not (done and done[-1].try_add(note)):
+            done.append(Done(note))
+        at = span_of(note).end
+    return done
+
+
+def find_note(share: Share, job: JobLayout, item: int, node: int, attempt: int) -> dict[str, Any] | None:
+    """The note of an item, or of the chunk that it was run with; ``None`` where there is none.
+
+    Files:
+        Reads the journals of the hierarchy.
+    """
+    begin = NOTE + b'%d,"node":%d,"attempt":%d,' % (item, node, attempt)
+    is_its = b',"node":%d,"attempt":%d,' % (node, attempt)
+    for name in sorted(share.names_or_none(job.journals) or ()):
+        for _, line in lines(share, f"{job.journals}/{name}") if name.endswith(JOURNAL) else ():
+            may_hold = line.startswith(begin) or (b'"to":' in line and line.startswith(NOTE) and is_its in line)
+            if may_hold and line.endswith(b"\n"):
+                try:
+                    note = json.loads(line)
+                except ValueError:
+                    continue
+                span = span_of(note)
+                if span.start <= item < span.end:
+                    return dict(note)
+    return None

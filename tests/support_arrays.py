@@ -1,0 +1,141 @@
+"""Arrays for tests: submitted, taken and committed piece by piece, and what covers their items."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jobqueue.hierarchy import Hierarchy, Node
+from jobqueue.layout import ClosedToken, Record, RunningToken, Span, Token, WonToken
+from jobqueue.params import dumps
+from jobqueue.store import Store
+from tests.support_share import QuickShare
+from tests.support_worker import attached
+
+# The array's node in the hierarchies that are made here; its root is the next one.
+ARRAY = 0
+
+
+def submit(queue_dir: Path | str, frames: str = "0-9", chunk: int = 3) -> None:
+    """A top-level job that waits for an array of frames, by a procedure that does nothing."""
+    root = attached(queue_dir, QuickShare()).createJobRoot()
+    root.createJobArray("command", frames=frames, chunk=chunk, cmd="true {frame}")
+    root.activate()
+
+
+def note(item: int, attempt: int, *, ok: bool = True, node: int = ARRAY, to: int | None = None) -> bytes:
+    """A journal's line about an item that has been run."""
+    event: dict[str, Any] = {"item": item, "node": node, "attempt": attempt, "ok": ok, "start": 1.5, "end": 2.5}
+    if to is not None:
+        event["to"] = to
+    if not ok:
+        event["error"] = "no licence"
+    return dumps(event).encode() + b"\n"
+
+
+class Stage:
+    """An array whose pieces are moved by hand.
+
+    Args:
+        store: a queue whose job1 is one of `submit`.
+        workers: whose folders there are to be.
+    """
+
+    def __init__(self, store: Store, workers: tuple[str, ...] = ("w-h-0", "w-h-1")) -> None:
+        self.store = store
+        self.job = store.layout.job(1)
+        self.workers = workers
+        for worker in workers:
+            files = store.layout.worker(worker)
+            for directory in (files.inbox, files.running, files.won, files.spare):
+                os.makedirs(directory)
+
+    @property
+    def node(self) -> Node:
+        return Hierarchy(self.store.share, self.job.hierarchy).node(ARRAY)
+
+    # --- moves ---------------------------------------------------------------------------------------------------
+
+    def claim(self, end: int, worker: str = "w-h-0", slot: int = 1) -> RunningToken:
+        """Takes the first ready items, up to ``end``; what is left of them stays owed."""
+        (token, *_) = self.tokens("ready")
+        claimed = self.store.pieces.try_claim(self.job, token, end, worker, slot)
+        assert claimed is not None
+        return claimed
+
+    def take(self, end: int, worker: str = "w-h-0", slot: int = 1) -> RunningToken:
+        """The same, and the rest is born."""
+        claimed = self.claim(end, worker, slot)
+        self.store.pieces.bear(claimed, worker)
+        return claimed
+
+    def record(self, running: RunningToken, end: int, worker: str = "w-h-0", *, ok: bool = True) -> Record:
+        """Writes that the items up to ``end`` have ended."""
+        assert running.span is not None
+        event = {
+            "event": "end", "node": running.node, "attempt": running.attempt, "items": [running.span.start, end],
+            "ok": ok, "start": 1.5, "end": 2.5, "error": "", "status": "", "progress": None,
+        }  # fmt: skip
+        path = self.job.journal(worker, running.slot)
+        at = os.path.getsize(path) if os.path.exists(path) else 0
+        self.store.share.append_once(path, dumps(event).encode() + b"\n")
+        return Record(worker, running.slot, at)
+
+    def commit(
+        self, running: RunningToken, end: int | None = None, worker: str = "w-h-0", *, ok: bool = True
+    ) -> WonToken:
+        """Commits its items up to ``end``, by default all."""
+        assert running.span is not None
+        end = running.span.end if end is None else end
+        record = self.record(running, end, worker, ok=ok)
+        won = self.store.pieces.try_commit(running, worker, record, end)
+        assert won is not None
+        return won
+
+    def settle(self, won: WonToken, worker: str = "w-h-0", *, ok: bool = True) -> list[Token]:
+        """Settles; what became ready by it."""
+        return self.store.pieces.settle(won, worker, self.node, ok=ok).unblocked
+
+    def finish(self, end: int, worker: str = "w-h-0") -> list[Token]:
+        """Takes, commits and settles the first ready items up to ``end``; what became ready by it."""
+        return self.settle(self.commit(self.take(end, worker), worker=worker), worker)
+
+    # --- looks ---------------------------------------------------------------------------------------------------
+
+    def tokens(self, folder: str) -> list[Token]:
+        """The array's tokens in blocked/, ready/ or cancelled/, in the order of their items."""
+        parsed = [token for name in os.listdir(self.job.token_folder(folder)) if (token := Token.parse(name))]
+        return sorted((token for token in parsed if token.span is not None), key=lambda token: token.span or Span(0, 1))
+
+    def spans(self, folder: str) -> list[tuple[int, int]]:
+        """The items that they stand for."""
+        return [(token.span.start, token.span.end) for token in self.tokens(folder) if token.span]
+
+    def closed(self, folder: str) -> list[ClosedToken]:
+        """The array's tokens in finished/ or failed/, in the order of their items."""
+        found = [token for _, token in self.store.pieces.closed(self.job, folder, ARRAY)]
+        return sorted(found, key=lambda token: token.span or Span(0, 1))
+
+    def closed_spans(self, folder: str) -> list[tuple[int, int]]:
+        return [(token.span.start, token.span.end) for token in self.closed(folder) if token.span]
+
+    def spares(self, worker: str = "w-h-0") -> list[str]:
+        return sorted(os.listdir(self.store.layout.worker(worker).spare))
+
+    def running(self, worker: str = "w-h-0") -> list[RunningToken]:
+        return sorted(self.store.tokens.running_of(worker))
+
+    def won(self, worker: str = "w-h-0") -> list[WonToken]:
+        return sorted(self.store.tokens.won_of(worker))
+
+    def entry_folder(self) -> str:
+        entry = self.store.index.find(1)
+        assert entry is not None
+        return entry.folder
+
+    def park(self) -> None:
+        """Moves the entry to waiting/, as a slot does that finds nothing ready."""
+        entry = self.store.index.find(1, ("runnable",))
+        assert entry is not None
+        assert self.store.index.try_park(entry, lambda: not os.listdir(self.job.ready))
