@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from benchmarks.peers import PEERS
-from benchmarks.side_by_side import BARE, DISK, OURS, TMPFS
+from benchmarks.side_by_side import BARE, DISK, OUR_ARRAY, OURS, TMPFS
 
 # Those that keep no account of what became of a job: that they are quicker is no loss.
 MESSAGES = tuple(name for name, peer in PEERS.items() if peer.is_queue_alone)
@@ -120,7 +120,11 @@ class Figures:
                     ours = self.noops(OURS, place, workers, size, what).value
                     for peer in self.peers:
                         theirs = self.noops(peer, place, workers, size, what)
-                        if peer != OURS and ours is not None and (theirs.value is not None or theirs.word):
+                        if (
+                            peer not in (OURS, OUR_ARRAY)
+                            and ours is not None
+                            and (theirs.value is not None or theirs.word)
+                        ):
                             yield Duel(peer, place, what, size, workers, ours, theirs.value)
 
     def verdicts(self) -> list[Verdict]:

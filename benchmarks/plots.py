@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figures, plural
-from benchmarks.side_by_side import BARE, DISK, OURS, TMPFS
+from benchmarks.side_by_side import BARE, DISK, OUR_ARRAY, OURS, TMPFS
 
 # Ours is drawn over all others, and in a colour of its own.
-_COLOURS = {OURS: "#d62728", "jug": "#1f77b4", "huey": "#2ca02c", "persist-queue": "#9467bd", "dirq": "#8c564b"}
+_COLOURS = {
+    OURS: "#d62728",
+    OUR_ARRAY: "#ff9896",
+    "jug": "#1f77b4",
+    "huey": "#2ca02c",
+    "persist-queue": "#9467bd",
+    "dirq": "#8c564b",
+}
 _MORE_COLOURS = {"RQ": "#e377c2", "dask.distributed": "#ff7f0e", "HyperQueue": "#17becf", "luigi": "#7f7f7f"}
-_MARKS = {OURS: "o", "jug": "s", "huey": "^", "persist-queue": "v", "dirq": "D"}
+_MARKS = {OURS: "o", OUR_ARRAY: "o", "jug": "s", "huey": "^", "persist-queue": "v", "dirq": "D"}
 
 
 def draw(figures: Figures, folder: Path) -> None:

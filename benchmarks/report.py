@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.figures import MESSAGES, WORDS, Cell, Duel, Figures, plural, shown, table
 from benchmarks.peers import PEERS
-from benchmarks.side_by_side import BARE, DISK, OURS, TMPFS
+from benchmarks.side_by_side import BARE, DISK, OUR_ARRAY, OURS, TMPFS
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "design" / "benchmarks.md"
@@ -80,7 +80,7 @@ def _commands(figures: Figures) -> str:
 
 def _kill(figures: Figures) -> str:
     rows = []
-    for peer in figures.peers:
+    for peer in [name for name in figures.peers if name != OUR_ARRAY]:
         if why := PEERS[peer].lacks.get("kill"):
             rows.append([peer, "cannot be tried", why])
             continue
@@ -131,7 +131,7 @@ def _losses(figures: Figures) -> str:
     ours = [run["again_s"] for run in figures.runs("kill", OURS) if "again_s" in run]
     for peer in figures.peers:
         again = [run["again_s"] for run in figures.runs("kill", peer) if "again_s" in run]
-        if peer != OURS and again and ours and statistics.median(again) < statistics.median(ours):
+        if again and ours and statistics.median(again) < statistics.median(ours):
             told = f"{statistics.median(again):.2g} s (ours {statistics.median(ours):.2g} s)"
             lines.append(f"{peer}: a job whose worker was killed runs again after {told}")
     return "\n".join(_wrapped(f"{line}.", "- ") for line in lines) or "Nowhere."

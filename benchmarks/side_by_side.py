@@ -19,7 +19,7 @@ from benchmarks.drive import Plan
 from benchmarks.peers import PEERS
 from benchmarks.peers.base import ROOT
 
-OURS = "jobqueue"
+OURS, OUR_ARRAY = "jobqueue", "jobqueue array"
 BARE = "bare processes"
 TMPFS, DISK = "tmpfs", "disk"
 
@@ -112,21 +112,25 @@ class Patience:
 def _timed(extent: Extent, peers: list[str], number: int) -> Iterator[tuple[str, Plan]]:
     """The runs of one round of which the time is measured, and those that count."""
     where = folders()
-    limits: dict[str, Any] = {"limit_s": extent.limit_s}
+    turned = _turned(peers, number)
+
+    def plan(name: str, work: str, place: str, workers: int, *sizes: int) -> tuple[str, Plan]:
+        return place, Plan(name, work, where[place], workers, sizes, extent.limit_s)
+
     for workers in extent.workers:
         for place in extent.places:
-            for name in _turned(peers, number):
+            for name in turned:
                 if name != BARE and (place == TMPFS or PEERS[name].is_file_based):
-                    yield place, Plan(name, "noops", where[place], workers, extent.sizes, **limits)
-        if extent.large and OURS in peers:
-            yield TMPFS, Plan(OURS, "noops", where[TMPFS], workers, (extent.large,), **limits)
-        for name in _turned(peers, number):
-            yield TMPFS, Plan(name, "commands", where[TMPFS], workers, (extent.commands,), **limits)
+                    yield plan(name, "noops", place, workers, *extent.sizes)
+        for name in turned:
+            if extent.large and name in (OURS, OUR_ARRAY):
+                yield plan(name, "noops", TMPFS, workers, extent.large)
+            yield plan(name, "commands", TMPFS, workers, extent.commands)
             if number == 0 and not PEERS[name].counts:
-                yield TMPFS, Plan(name, "counted", where[TMPFS], workers, (extent.sizes[-1],), **limits)
-    for name in _turned(peers, number):
+                yield plan(name, "counted", TMPFS, workers, extent.sizes[-1])
+    for name in turned:
         if name != BARE and "hierarchy" not in PEERS[name].lacks:
-            yield TMPFS, Plan(name, "hierarchy", where[TMPFS], 2, (extent.leaves,), **limits)
+            yield plan(name, "hierarchy", TMPFS, 2, extent.leaves)
 
 
 def _turned(peers: list[str], number: int) -> list[str]:
@@ -138,7 +142,7 @@ def _turned(peers: list[str], number: int) -> list[str]:
 def kills(extent: Extent, peers: list[str]) -> Iterator[Run]:
     """A worker of each peer is killed, in all of them at once, since all that they do is to wait."""
     where = folders()[TMPFS]
-    able = [name for name in peers if name != BARE and "kill" not in PEERS[name].lacks]
+    able = [name for name in peers if name not in (OUR_ARRAY, BARE) and "kill" not in PEERS[name].lacks]
     for number in range(min(3, extent.rounds)):
         plans = [Plan(name, "kill", where, 2, (), extent.kill_limit_s) for name in able]
         with ThreadPoolExecutor(len(plans) or 1) as pool:

@@ -10,10 +10,10 @@ from benchmarks.peers.huey import Huey
 from benchmarks.peers.hyperqueue import HyperQueue
 from benchmarks.peers.jug import Jug
 from benchmarks.peers.luigi import Luigi
-from benchmarks.peers.ours import Ours
+from benchmarks.peers.ours import OurArray, Ours
 from benchmarks.peers.persistqueue import PersistQueue
 from benchmarks.peers.rq import Rq
 
 PEERS: dict[str, type[Peer]] = {
-    peer.name: peer for peer in (Ours, Jug, Huey, PersistQueue, Dirq, Rq, Dask, HyperQueue, Luigi, Bare)
+    peer.name: peer for peer in (Ours, OurArray, Jug, Huey, PersistQueue, Dirq, Rq, Dask, HyperQueue, Luigi, Bare)
 }

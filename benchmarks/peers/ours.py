@@ -62,15 +62,32 @@ class Ours(Peer):
         self._submit_below(self._queue.createJobRoot(parent.function, args=list(parent.args)), jobs)
 
     def _submit_below(self, root: jobqueue.JobRoot, jobs: Sequence[Job]) -> None:
+        self._create(root, jobs)
+        self._handles = [root.activate()]
+
+    def _create(self, root: jobqueue.JobRoot, jobs: Sequence[Job]) -> None:
         for job in jobs:
             if job.function == "true":
                 root.createJob("command", cmd=["true"])
             else:
                 root.createJob(job.function, args=list(job.args))
-        self._handles = [root.activate()]
 
     def is_settled(self) -> bool:
         return all(handle.isFinished() for handle in self._handles)
 
     def fate(self) -> str:
         return f"the queue says that the job is {self._handles[-1].state.value}"
+
+
+class OurArray(Ours):
+    """The same with an array in place of single jobs."""
+
+    name = "jobqueue array"
+    settings = "As jobqueue; the batch is one array, `createJobArray(over=...)`, with `chunk` by default."
+
+    def _create(self, root: jobqueue.JobRoot, jobs: Sequence[Job]) -> None:
+        (function,) = {job.function for job in jobs}
+        if function == "true":
+            root.createJobArray("command", over={"cmd": [["true"]] * len(jobs)})
+        else:
+            root.createJobArray(function, over={"args": [list(job.args) for job in jobs]})

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.drive import Plan
 from benchmarks.peers import PEERS
 from benchmarks.peers.base import ROOT
-from benchmarks.side_by_side import BARE, OURS
+from benchmarks.side_by_side import BARE, OUR_ARRAY, OURS
 
 
 def _drive(plan: Plan) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def _drive(plan: Plan) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("peer", [OURS, BARE])
+@pytest.mark.parametrize("peer", [OURS, OUR_ARRAY, BARE])
 def test_no_ops_are_driven(tmp_path: Path, peer: str) -> None:
     seen = _drive(Plan(peer, "noops", str(tmp_path), 2, (5,)))["sizes"]["5"]
     assert seen["executed"] == (10 if PEERS[peer].has_warm_workers else 5)
@@ -32,7 +32,7 @@ def test_no_ops_are_driven(tmp_path: Path, peer: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("peer", [OURS, BARE])
+@pytest.mark.parametrize("peer", [OURS, OUR_ARRAY, BARE])
 def test_commands_are_driven(tmp_path: Path, peer: str) -> None:
     assert _drive(Plan(peer, "commands", str(tmp_path), 1, (3,)))["drain_s"] > 0
 
