@@ -6,6 +6,7 @@ workers before the next round begins, so that a spell of load, or of heat, falls
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -118,10 +119,9 @@ def _timed(extent: Extent, peers: list[str], number: int) -> Iterator[tuple[str,
         return place, Plan(name, work, where[place], workers, sizes, extent.limit_s)
 
     for workers in extent.workers:
-        for place in extent.places:
-            for name in turned:
-                if name != BARE and (place == TMPFS or PEERS[name].is_file_based):
-                    yield plan(name, "noops", place, workers, *extent.sizes)
+        for place, name in itertools.product(extent.places, turned):
+            if name != BARE and (place == TMPFS or PEERS[name].is_file_based):
+                yield plan(name, "noops", place, workers, *extent.sizes)
         for name in turned:
             if extent.large and name in (OURS, OUR_ARRAY):
                 yield plan(name, "noops", TMPFS, workers, extent.large)
