@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jobqueue.journal import NOTE, lines
-from jobqueue.layout import JOURNAL, JobLayout, RunningToken, Span
+from jobqueue.layout import JOURNAL, MAX_ITEMS, JobLayout, RunningToken, Span
 from jobqueue.share import Share
 
 
@@ -81,16 +81,29 @@ def notes_of(share: Share, job: JobLayout, worker: str, token: RunningToken) -> 
 
 def _notes_in(share: Share, path: str, node: int, attempt: int) -> Iterator[dict[str, Any]]:
     """The notes of one attempt in a journal; a line that a crash has left is none."""
-    is_its = b',"node":%d,"attempt":%d,' % (node, attempt)
+    is_its = _of(node, attempt)
     for _, line in lines(share, path) if path.endswith(JOURNAL) else ():
-        # The keys are written in this order, so that notes are told apart without being parsed.
-        if line.startswith(NOTE) and is_its in line and line.endswith(b"\n"):
-            try:
-                note = json.loads(line)
-            except ValueError:
-                continue
-            if type(note.get("item")) is int and type(note.get("ok")) is bool:
-                yield note
+        # The keys are written in this order, so that most notes are told apart without being parsed.
+        if line.startswith(NOTE) and is_its in line and (note := _parse(line, node, attempt)):
+            yield note
+
+
+def _of(node: int, attempt: int) -> bytes:
+    return b',"node":%d,"attempt":%d,' % (node, attempt)
+
+
+def _parse(line: bytes, node: int, attempt: int) -> dict[str, Any] | None:
+    """The note in a line, if it is one of this attempt; what a job has returned may look like any of it."""
+    try:
+        note = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    if not isinstance(note, dict) or (note.get("node"), note.get("attempt")) != (node, attempt):
+        return None
+    item, end = note.get("item"), note.get("to", MAX_ITEMS)
+    if type(item) is not int or type(end) is not int or type(note.get("ok")) is not bool:
+        return None
+    return note if 0 <= item < end <= MAX_ITEMS else None
 
 
 def _in_order(found: dict[int, dict[str, Any]], span: Span) -> list[Done]:
@@ -111,17 +124,13 @@ def find_note(share: Share, job: JobLayout, item: int, node: int, attempt: int) 
     Files:
         Reads the journals of the hierarchy.
     """
-    begin = NOTE + b'%d,"node":%d,"attempt":%d,' % (item, node, attempt)
-    is_its = b',"node":%d,"attempt":%d,' % (node, attempt)
+    begin, is_its = NOTE + b"%d" % item + _of(node, attempt), _of(node, attempt)
     for name in sorted(share.names_or_none(job.journals) or ()):
         for _, line in lines(share, f"{job.journals}/{name}") if name.endswith(JOURNAL) else ():
             may_hold = line.startswith(begin) or (b'"to":' in line and line.startswith(NOTE) and is_its in line)
-            if may_hold and line.endswith(b"\n"):
-                try:
-                    note = json.loads(line)
-                except ValueError:
-                    continue
+            note = _parse(line, node, attempt) if may_hold else None
+            if note is not None:
                 span = span_of(note)
                 if span.start <= item < span.end:
-                    return dict(note)
+                    return note
     return None
