@@ -20,11 +20,15 @@ class Done:
     Attributes:
         span: the items.
         ok: whether they have succeeded.
+        is_forgiven: it has not, and is to be tried again.
+        has_results: one of them has returned something.
     """
 
     def __init__(self, first: Mapping[str, Any]) -> None:
         self.span = span_of(first)
         self.ok = bool(first["ok"])
+        self.is_forgiven = bool(first.get("again"))
+        self.has_results = False
         self._began = first.get("start", first.get("end"))
         self._lists: dict[str, list[Any]] = {"temporaries": [], "outputs": []}
         self._last = first
@@ -41,6 +45,7 @@ class Done:
 
     def _take(self, note: Mapping[str, Any]) -> None:
         self._last = note
+        self.has_results = self.has_results or "result" in note
         for kind, together in self._lists.items():
             together.extend(note.get(kind, ()))
 
@@ -88,17 +93,35 @@ def _notes_in(share: Share, path: str, node: int, attempt: int) -> Iterator[dict
             yield note
 
 
+def forgiven(share: Share, job: JobLayout, node: int, span: Span) -> set[int]:
+    """The attempts of some items that have ended with an error after which they were tried again.
+
+    Files:
+        Reads all journals of the hierarchy.
+    """
+    found = set()
+    for name in share.names_or_none(job.journals) or ():
+        for _, line in lines(share, f"{job.journals}/{name}") if name.endswith(JOURNAL) else ():
+            if line.startswith(NOTE) and b'"again":true' in line and (note := _parse(line, node)) and note.get("again"):
+                about = span_of(note)
+                if about.start < span.end and span.start < about.end:
+                    found.add(note["attempt"])
+    return found
+
+
 def _of(node: int, attempt: int) -> bytes:
     return b',"node":%d,"attempt":%d,' % (node, attempt)
 
 
-def _parse(line: bytes, node: int, attempt: int) -> dict[str, Any] | None:
-    """The note in a line, if it is one of this attempt; what a job has returned may look like any of it."""
+def _parse(line: bytes, node: int, attempt: int | None = None) -> dict[str, Any] | None:
+    """The note in a line, if it is one of this attempt, or of any; what a job has returned may look like any of it."""
     try:
         note = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
-    if not isinstance(note, dict) or (note.get("node"), note.get("attempt")) != (node, attempt):
+    if not isinstance(note, dict) or note.get("node") != node or type(note.get("attempt")) is not int:
+        return None
+    if attempt not in (None, note["attempt"]):
         return None
     item, end = note.get("item"), note.get("to", MAX_ITEMS)
     if type(item) is not int or type(end) is not int or type(note.get("ok")) is not bool:
