@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jobqueue
+from jobqueue.clock import Clock
+from jobqueue.frames import parse_frames
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.layout import ClosedToken, Record, RunningToken, Span, Token, WonToken
 from jobqueue.params import dumps
+from jobqueue.proc import JobProc
 from jobqueue.store import Store
 from tests.support_share import QuickShare
 from tests.support_worker import attached
@@ -32,6 +37,66 @@ def note(item: int, attempt: int, *, ok: bool = True, node: int = ARRAY, to: int
     if not ok:
         event["error"] = "no licence"
     return dumps(event).encode() + b"\n"
+
+
+class Theatre:
+    """What items do that run in this process.
+
+    Attributes:
+        ran: the numbers of those that have begun, in their order.
+        clock: stands still but for them.
+        acts: what is to happen when an item of this number runs, at each of its attempts.
+    """
+
+    def __init__(self) -> None:
+        self.ran: list[int] = []
+        self.clock: Clock | None = None
+        self.acts: dict[int, Callable[[JobProc], Any]] = {}
+
+
+# The one that `Item` plays in.
+theatre = Theatre()
+
+
+class Item(JobProc):
+    """An item that takes so long, and does what the theatre says."""
+
+    def __init__(self, number: int = 0, seconds: float = 0.0, label: str | None = None) -> None:
+        super().__init__(label)
+        self.number, self.seconds = number, seconds
+
+    def run(self) -> Any:
+        theatre.ran.append(self.number)
+        if self.seconds:
+            assert theatre.clock is not None
+            theatre.clock.sleep(self.seconds)
+        act = theatre.acts.get(self.number)
+        return act(self) if act else None
+
+
+class Chunk(JobProc):
+    """The items of a chunk at once."""
+
+    def __init__(self, frames: str, label: str | None = None) -> None:
+        super().__init__(label)
+        self.frames = parse_frames(frames)
+
+    def run(self) -> Any:
+        theatre.ran += self.frames
+        results = [theatre.acts[frame](self) for frame in self.frames if frame in theatre.acts]
+        return results or None
+
+
+def submit_items(
+    queue: jobqueue.JobQueue, seconds: Sequence[float], chunk: int | str = 100, **options: Any
+) -> jobqueue.JobHandle:
+    """A top-level job that waits for an array of `Item`; its handle is the array's."""
+    root = queue.createJobRoot()
+    over = {"number": range(len(seconds)), "seconds": list(seconds)}
+    array = root.createJobArray("tests.support_arrays:Item", over=over, chunk=chunk)
+    for name, value in options.items():
+        setattr(array.options, name, value)
+    return root.activate().listSubJobs()[0]
 
 
 class Stage:
