@@ -241,9 +241,12 @@ class JobHandle:
         """Makes it fail: at once if it waits, by telling its worker if it runs (that takes up to two beats).
 
         Raises:
-            JobStateError: it has ended.
+            JobStateError: it has ended, or is an array.
         """
-        control.fail(self._reader.store, self._reader.number, self._reader.node().node, self.name)
+        node = self._reader.node()
+        if node.array is not None:
+            raise JobStateError(f"{self.name} is an array, which cannot be made to fail as a whole; cancel it instead")
+        control.fail(self._reader.store, self._reader.number, node.node, self.name)
 
     def retry(self) -> int:
         """Makes it ready again if it has failed; of a top-level job, every failed job of the hierarchy.
