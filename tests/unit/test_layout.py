@@ -39,7 +39,7 @@ _COUNTS = st.integers(min_value=0, max_value=10**12)
 _JOBS = st.integers(min_value=1, max_value=10**9)
 _WORKERS = st.text(alphabet="abcz0189-", min_size=1, max_size=30)
 _BOUNDS = st.lists(st.integers(0, MAX_ITEMS), min_size=2, max_size=3, unique=True).map(sorted)
-_SPANS = st.none() | _BOUNDS.map(lambda bounds: Span(*bounds)) | _BOUNDS.map(lambda bounds: Span(*bounds[:2]))
+_SPANS = st.none() | _BOUNDS.map(lambda bounds: Span(bounds[0], bounds[1], bounds[2] if bounds[2:] else None))
 _ENTRIES = st.builds(
     Entry,
     st.sampled_from(INDEX_FOLDERS),
