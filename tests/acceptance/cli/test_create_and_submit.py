@@ -149,8 +149,10 @@ NO_COMMAND = "the command belongs after two dashes: jobqueue submit [OPTIONS] --
         ),
         (
             ["--frames", "1-9", "--", "echo ${HOME}"],
-            "{HOME} is none of {frame}, {start}, {end}, {frames}, {index}; a brace that is meant itself is doubled: {{ "
-            "}}",
+            (
+                "{HOME} is none of {frame}, {start}, {end}, {frames}, {index}; "
+                "a brace that is meant itself is doubled: {{ }}"
+            ),
         ),
         (
             ["--frames", "1-9", "--chunk", "3", "--", "echo {frame}"],
