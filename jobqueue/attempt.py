@@ -239,7 +239,8 @@ class Attempt:
                 f"the file system could not write it ({error.strerror}); {self.name} is given back", error.filename
             ) from error
         except OutputError as error:
-            del sealed["result"]
+            # An item's note has none where it is None.
+            sealed.pop("result", None)
             sealed.update(ok=False, error=str(error), traceback="")
         return sealed
 

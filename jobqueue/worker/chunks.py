@@ -154,10 +154,12 @@ class ChunkRun:
             self._fail(span, note)
             return
         self.done += span.size
+        if self._done is not None and not self._done.try_add(note):
+            self._commit(self._done)
+            if self.is_superseded:
+                return
         if self._done is None:
             self._done = Done(note)
-        else:
-            self._done.try_add(note)
         with self._lock:
             is_last = self._token.span is not None and self._at == self._token.span.end
         if is_last or now - self._committed_at > _COMMIT_S or self._done.span.size >= _COMMIT_ITEMS:

@@ -14,63 +14,21 @@ from typing import Any
 
 import pytest
 
-import jobqueue
 from jobqueue import control
-from jobqueue.journal import events, lines
 from jobqueue.proc import JobProc
 from jobqueue.state import JobState
-from jobqueue.store import Store
 from jobqueue.worker import chunks
 from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.runner import Step
 from jobqueue.worker.sweep import sweep
 from tests.soundness import assert_sound
-from tests.support_arrays import submit_items, theatre
-from tests.support_share import Call, HookedShare, QuickShare, watched_calls
-from tests.support_worker import Worker, attached, worker_on
+from tests.support_arrays import Shop, theatre
+from tests.support_share import Call, HookedShare, watched_calls
+from tests.support_worker import worker_on
 
 __all__ = ["watched_calls"]
 
 _DIED = Ending("died", "its process ended with signal 9")
-
-
-class Shop:
-    """A queue with one worker, whose clock stands still but for the items."""
-
-    def __init__(self, queue_dir: Path, share: HookedShare) -> None:
-        self.queue_dir = queue_dir
-        self.queue = attached(queue_dir, QuickShare())
-        self.store: Store = self.queue._store_or_raise()
-        self.share = share
-        self.worker = Worker(queue_dir, share)
-        theatre.__init__()  # type: ignore[misc]
-        theatre.clock = share.clock
-
-    def submit(self, count: int, seconds: float = 0.0, **options: Any) -> jobqueue.JobHandle:
-        return submit_items(self.queue, [seconds] * count, **options)
-
-    def spans(self, folder: str) -> list[tuple[int, int]]:
-        found = self.store.pieces.closed(self.store.layout.job(1), folder, 0)
-        return sorted((token.span.start, token.span.end) for _, token in found if token.span)
-
-    def notes(self) -> list[dict[str, Any]]:
-        job = self.store.layout.job(1)
-        names = sorted(os.listdir(job.journals))
-        return [
-            json.loads(line)
-            for name in names
-            for _, line in lines(self.share, f"{job.journals}/{name}")
-            if line.startswith(b'{"item":')
-        ]
-
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        job = self.store.layout.job(1)
-        found = (event for name in sorted(os.listdir(job.journals)) for _, event in events(
-            self.share, f"{job.journals}/{name}"))  # fmt: skip
-        return [event for event in found if event["event"] == kind]
-
-    def states(self, array: jobqueue.JobHandle) -> list[str]:
-        return [item.state.value for item in array.listItems()]
 
 
 @pytest.fixture
