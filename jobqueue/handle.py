@@ -220,6 +220,16 @@ class JobHandle:
         reader = ItemReader(self._reader)
         return ItemHandle(reader, reader.index(name))
 
+    def listResults(self) -> list[Any]:
+        """What an array's items have returned, in their order; ``None`` for one that has returned nothing.
+
+        Reads the journals once, where `ItemHandle.result` looks for each item anew.
+
+        Raises:
+            JobStateError: it is no array, or some of its items have not finished.
+        """
+        return ItemReader(self._reader).results()
+
     def listItems(self, state: JobState | None = None) -> list[ItemHandle]:
         """The items of an array in their order.
 

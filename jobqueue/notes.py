@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jobqueue.journal import NOTE, lines
@@ -146,6 +146,26 @@ def _in_order(found: dict[int, dict[str, Any]], span: Span) -> list[Done]:
             done.append(Done(note))
         at = span_of(note).end
     return done
+
+
+def results_of(share: Share, job: JobLayout, node: int, attempts: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    """The results of an array's items, as they were noted by the attempts that count; none for those that have none.
+
+    Args:
+        share: to read with.
+        job: the top-level job.
+        node: the array.
+        attempts: for each item the number of the attempt that counts.
+
+    Files:
+        Reads all journals of the hierarchy, once.
+    """
+    for name in sorted(share.names_or_none(job.journals) or ()):
+        for _, line in lines(share, f"{job.journals}/{name}") if name.endswith(JOURNAL) else ():
+            if line.startswith(NOTE) and b'"result":' in line and (note := _parse(line, node)) and "result" in note:
+                item = note["item"]
+                if item < len(attempts) and note["attempt"] == attempts[item]:
+                    yield item, note["result"]
 
 
 def find_note(share: Share, job: JobLayout, item: int, node: int, attempt: int) -> dict[str, Any] | None:

@@ -206,9 +206,6 @@ class ChunkRun:
         if self.is_superseded:
             return
         if note["again"]:
-            # Notes are passed over by whoever counts what is held against an item.
-            record = Done(note).record()
-            insist(self._store, f"the result of {self._attempt.name}", lambda: self._pen.append(record, sync=True))
             insist(self._store, f"the result of {self._attempt.name}", lambda: self._try_again(span))
         else:
             self._commit(Done(note))
