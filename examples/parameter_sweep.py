@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A parameter sweep: one job for each value, whose results are read back with `JobHandle.result`.
+"""A parameter sweep: an array with an item for each value, whose results are read back with `JobHandle.listResults`.
 
     python examples/parameter_sweep.py QUEUE
 
@@ -14,6 +14,7 @@ import sys
 import time
 
 from jobqueue import JobQueue
+from jobqueue.state import JobState
 
 
 def lyapunov(rate: float, steps: int = 20_000) -> float:
@@ -29,20 +30,19 @@ def main(location: str) -> int:
     queue = JobQueue(location)
     sweep = queue.createJobRoot()  # Without a procedure: it only groups the others.
     rates = [round(3.4 + 0.02 * number, 2) for number in range(31)]
-    for rate in rates:
-        sweep.createJob("python", function="parameter_sweep:lyapunov", args=[rate])
+    sweep.createJobArray("python", over={"args": [[rate] for rate in rates]}, function="parameter_sweep:lyapunov")
     handle = sweep.activate()
+    (array,) = handle.listSubJobs()
 
     while not handle.isFinished():
         if handle.hasError(recursive=True):
-            failed = [job.name for job in handle.listSubJobs() if job.hasError()]
-            print(f"failed: {', '.join(failed)}; `jobqueue -q {location} log JOB` shows why", file=sys.stderr)
+            failed = [item.name for item in array.listItems(JobState.FAILED)]
+            print(f"failed: {', '.join(failed)}; `jobqueue -q {location} log ITEM` shows why", file=sys.stderr)
             return 1
         if not queue.runNextAvailableJob():
             time.sleep(0.1)  # Nothing is left to begin; other workers still run the rest.
 
-    for rate, job in zip(rates, handle.listSubJobs(), strict=True):
-        exponent = job.result
+    for rate, exponent in zip(rates, array.listResults(), strict=True):
         print(f"{rate:.2f} {exponent:+.3f} {'#' * max(0, round(40 * exponent))}")
     return 0
 

@@ -13,7 +13,7 @@ from typing import Any, TextIO, TypeVar
 from jobqueue import params
 from jobqueue.errors import ConfigError, JobQueueError, OutputError
 from jobqueue.hierarchy import Node
-from jobqueue.layout import QUEUE_VARIABLE, JobLayout, RunningToken, base_name, job_name, temporary_name
+from jobqueue.layout import QUEUE_VARIABLE, JobLayout, RunningToken, job_name, temporary_name
 from jobqueue.outputs import Outputs
 from jobqueue.procedures import describe
 from jobqueue.share import UnsyncedError
@@ -73,6 +73,10 @@ class Attempt:
         self.outputs = Outputs(store.share, store.layout.dir, temporary_name(worker, token), self.files.outputs)
         self.started = store.share.clock.now()
         self.on_wait: Callable[[bool], None] = lambda _is_waiting: None
+
+    def covers(self, token: RunningToken) -> bool:
+        """Whether a token in running/ is that of this attempt."""
+        return token == self.token
 
     # --- what the procedure sees ---------------------------------------------------------------------------------
 
@@ -137,7 +141,7 @@ class Attempt:
             share.try_make_dir(self.files.dir)
         except FileNotFoundError:
             # The directories of the jobs above come into being with their own first attempts, later than ours.
-            share.make_dirs_below(self._job.dir, f"{place}/{base_name(self.files.dir)}".lstrip("/"))
+            share.make_dirs_below(self._job.dir, self.files.dir[len(self._job.dir) + 1 :])
         share.enter(self.files.dir)
 
     def start_event(self) -> dict[str, Any]:
@@ -235,7 +239,8 @@ class Attempt:
                 f"the file system could not write it ({error.strerror}); {self.name} is given back", error.filename
             ) from error
         except OutputError as error:
-            del sealed["result"]
+            # An item's note has none where it is None.
+            sealed.pop("result", None)
             sealed.update(ok=False, error=str(error), traceback="")
         return sealed
 
@@ -254,13 +259,19 @@ class Attempt:
         try:
             self._write()
         except (FileNotFoundError, NotADirectoryError):
-            # A job may have tidied its own directory away, or made a file of it. One that was deleted has no directory
-            # to make it in.
-            share, place = self._store.share, self._node.place
-            if not share.is_dir(self.files.dir):
-                share.try_set_aside(self.files.dir)
-            share.make_dirs_below(self._job.dir, f"{place}/{base_name(self.files.dir)}".lstrip("/"))
+            self._make_anew()
             self._write()
+
+    def _make_anew(self) -> None:
+        """Makes the directory that its job has tidied away, or made a file of.
+
+        Raises:
+            FileNotFoundError: the job was deleted, and there is no directory to make it in.
+        """
+        share = self._store.share
+        if not share.is_dir(self.files.dir):
+            share.try_set_aside(self.files.dir)
+        share.make_dirs_below(self._job.dir, self.files.dir[len(self._job.dir) + 1 :])
 
     def _write(self) -> None:
         share, files = self._store.share, self.files

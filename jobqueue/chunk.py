@@ -112,6 +112,11 @@ class ChunkAttempt(Attempt):
     def start_event(self) -> dict[str, Any]:
         return {**super().start_event(), "items": [self.span.start, self.span.end]}
 
+    def covers(self, token: RunningToken) -> bool:
+        """Whether a token in running/ is that of this attempt, or of what is left of it."""
+        ours = self.token._replace(move=token.move, charged=token.charged, span=token.span)
+        return token == ours and token.span is not None and self.span.start <= token.span.start < self.span.end
+
     @property
     def has_outputs(self) -> bool:
         """Whether the item that has run has declared some."""
@@ -136,13 +141,13 @@ class ChunkAttempt(Attempt):
             BrokenJobError: its parameters cannot be read; nothing of it has run.
         """
         self._item = span.start
-        self._failed, self.ending = False, None
+        self._failed, self.ending, self.status = False, None, ""
         parameters = self._items.parameters(self._given, span)
         began = self._store.share.clock.now()
         result, error, trace = self._call(lambda: parameters, is_interruptible=is_interruptible)
         sizes = self._spool.taken_back()
-        if os.getcwd() != self._here:
-            self._store.share.enter(self.files.dir)
+        if not self._is_here():
+            self._come_back()
         note: dict[str, Any] = {
             "item": span.start, "node": self.token.node, "attempt": self.token.attempt,
             "ok": error is None and not self._failed, "start": began, "end": self._store.share.clock.now(),
@@ -159,6 +164,21 @@ class ChunkAttempt(Attempt):
         elif result is not None:
             note["result"] = result
         return note
+
+    def _is_here(self) -> bool:
+        try:
+            return os.getcwd() == self._here
+        except FileNotFoundError:
+            # Source: getcwd(3); the item has removed it.
+            return False
+
+    def _come_back(self) -> None:
+        """Enters the directory again, which the item has left, or tidied away; the next one is to find it."""
+        try:
+            self._store.share.enter(self.files.dir)
+        except (FileNotFoundError, NotADirectoryError):
+            self._make_anew()
+            self._store.share.enter(self.files.dir)
 
     def _add_streams(self, note: dict[str, Any], sizes: tuple[int, int]) -> None:
         """Which part of what the chunk has printed was this item's."""

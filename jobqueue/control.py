@@ -40,8 +40,6 @@ def fail(store: Store, number: int, node: int, name: str) -> None:
     """
     job = store.layout.job(number)
     who = f"{user_name()}@{host_name()}"
-    if node in Hierarchy(store.share, job.hierarchy).arrays():
-        raise JobStateError(f"{name} is an array, which cannot be made to fail as a whole; cancel job{number}", job.dir)
     for _ in range(_ROUNDS):
         seen = look_up(store, job, node)
         if seen.has_ended:

@@ -220,6 +220,16 @@ class JobHandle:
         reader = ItemReader(self._reader)
         return ItemHandle(reader, reader.index(name))
 
+    def listResults(self) -> list[Any]:
+        """What an array's items have returned, in their order; ``None`` for one that has returned nothing.
+
+        Reads the journals once, where `ItemHandle.result` looks for each item anew.
+
+        Raises:
+            JobStateError: it is no array, or some of its items have not finished.
+        """
+        return ItemReader(self._reader).results()
+
     def listItems(self, state: JobState | None = None) -> list[ItemHandle]:
         """The items of an array in their order.
 
@@ -241,9 +251,12 @@ class JobHandle:
         """Makes it fail: at once if it waits, by telling its worker if it runs (that takes up to two beats).
 
         Raises:
-            JobStateError: it has ended.
+            JobStateError: it has ended, or is an array.
         """
-        control.fail(self._reader.store, self._reader.number, self._reader.node().node, self.name)
+        node = self._reader.node()
+        if node.array is not None:
+            raise JobStateError(f"{self.name} is an array, which cannot be made to fail as a whole; cancel it instead")
+        control.fail(self._reader.store, self._reader.number, node.node, self.name)
 
     def retry(self) -> int:
         """Makes it ready again if it has failed; of a top-level job, every failed job of the hierarchy.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from jobqueue.errors import JobNotFoundError, JobStateError
 from jobqueue.history import AttemptView, events_of
 from jobqueue.journal import read_record
 from jobqueue.layout import SHARD_ITEMS, AttemptLayout, ClosedToken, Span, Token, parse_shard
-from jobqueue.notes import find_note
+from jobqueue.notes import find_note, results_of
 from jobqueue.reader import JobReader
 from jobqueue.registry import owed
 from jobqueue.state import AnyToken, JobState
@@ -135,6 +136,23 @@ class ItemReader:
         # An item that was made to fail by another than its procedure has no note, but a record.
         path = job.journal(piece.token.worker, piece.token.slot)
         return read_record(share, path, piece.token.offset, self.node.node, piece.token.attempt)
+
+    def results(self) -> list[Any]:
+        """What all items have returned; see `jobqueue.handle.JobHandle.listResults`."""
+        counts = array("l", bytes(array("l").itemsize * self.count))
+        left = self.count
+        for piece in self.pieces(JobState.FINISHED):
+            assert piece.token is not None
+            counts[piece.span.start : piece.span.end] = array("l", [piece.token.attempt]) * piece.span.size
+            left -= piece.span.size
+        if left:
+            raise JobStateError(
+                f"{left} items of {self.reader.name} have not finished; wait for them, or try them again"
+            )
+        found: list[Any] = [None] * self.count
+        for item, result in results_of(self.reader.store.share, self.reader.job, self.node.node, counts):
+            found[item] = codec.decode(result)
+        return found
 
     def attempts(self, item: int) -> list[AttemptView]:
         """The attempts of an item, in their order."""

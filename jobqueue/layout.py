@@ -45,7 +45,7 @@ JOURNAL = ".jsonl"
 _ATTEMPT = ".attempt"
 _DUTY = "last"
 _CHUNKS = ".chunks"
-_TEMPORARY_NAME = re.compile(r"\.jq-[^-]*-([0-9]+)\.([0-9]{7})(?:-[0-9]{8})?\.([0-9]+)\Z")
+_TEMPORARY_NAME = re.compile(r"\.jq-[^-]*-([0-9]+)\.([0-9]{7})(?:-([0-9]{8}))?\.([0-9]+)\Z")
 _CHUNK_DIR = re.compile(r"(.*/)?\.chunks/[0-9]{4}/[0-9]{8}\.([0-9]+)\Z")
 _SHARD = re.compile(r"([0-9]{7})-([0-9]{4})\Z")
 _INT = re.compile(r"[0-9]+\Z")
@@ -459,7 +459,13 @@ def temporary_name(worker: str, token: RunningToken) -> str:
 def is_temporary_of(name: str, job: int, node: int, attempt: int) -> bool:
     """Whether a directory is one of `temporary_name`, of this attempt, or of an item of it."""
     match = _TEMPORARY_NAME.match(name)
-    return match is not None and (int(match[1]), int(match[2]), int(match[3])) == (job, node, attempt)
+    return match is not None and (int(match[1]), int(match[2]), int(match[4])) == (job, node, attempt)
+
+
+def item_of_temporary(name: str) -> int | None:
+    """The item of an array whose outputs a directory of `temporary_name` holds; ``None`` for another job's."""
+    match = _TEMPORARY_NAME.match(name)
+    return int(match[3]) if match and match[3] else None
 
 
 def latch_entry(node: int) -> str:

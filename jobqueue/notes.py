@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jobqueue.journal import NOTE, lines
-from jobqueue.layout import JOURNAL, JobLayout, RunningToken, Span
+from jobqueue.layout import JOURNAL, MAX_ITEMS, JobLayout, RunningToken, Span
 from jobqueue.share import Share
 
 
@@ -20,11 +20,15 @@ class Done:
     Attributes:
         span: the items.
         ok: whether they have succeeded.
+        is_forgiven: it has not, and is to be tried again.
+        has_results: one of them has returned something.
     """
 
     def __init__(self, first: Mapping[str, Any]) -> None:
         self.span = span_of(first)
         self.ok = bool(first["ok"])
+        self.is_forgiven = bool(first.get("again"))
+        self.has_results = False
         self._began = first.get("start", first.get("end"))
         self._lists: dict[str, list[Any]] = {"temporaries": [], "outputs": []}
         self._last = first
@@ -35,12 +39,20 @@ class Done:
         span = span_of(note)
         if not (self.ok and note["ok"]) or span.start != self.span.end:
             return False
+        # CRASH: whoever publishes them again would find the file of the one in the place of that of the other.
+        if not self._paths().isdisjoint(output["path"] for output in note.get("outputs", ())):
+            return False
         self.span = Span(self.span.start, span.end)
         self._take(note)
         return True
 
+    def _paths(self) -> set[str]:
+        """The final names of their outputs."""
+        return {output["path"] for output in self._lists["outputs"]}
+
     def _take(self, note: Mapping[str, Any]) -> None:
         self._last = note
+        self.has_results = self.has_results or "result" in note
         for kind, together in self._lists.items():
             together.extend(note.get(kind, ()))
 
@@ -81,16 +93,47 @@ def notes_of(share: Share, job: JobLayout, worker: str, token: RunningToken) -> 
 
 def _notes_in(share: Share, path: str, node: int, attempt: int) -> Iterator[dict[str, Any]]:
     """The notes of one attempt in a journal; a line that a crash has left is none."""
-    is_its = b',"node":%d,"attempt":%d,' % (node, attempt)
+    is_its = _of(node, attempt)
     for _, line in lines(share, path) if path.endswith(JOURNAL) else ():
-        # The keys are written in this order, so that notes are told apart without being parsed.
-        if line.startswith(NOTE) and is_its in line and line.endswith(b"\n"):
-            try:
-                note = json.loads(line)
-            except ValueError:
-                continue
-            if type(note.get("item")) is int and type(note.get("ok")) is bool:
-                yield note
+        # The keys are written in this order, so that most notes are told apart without being parsed.
+        if line.startswith(NOTE) and is_its in line and (note := _parse(line, node, attempt)):
+            yield note
+
+
+def forgiven(share: Share, job: JobLayout, node: int, span: Span) -> set[int]:
+    """The attempts of some items that have ended with an error after which they were tried again.
+
+    Files:
+        Reads all journals of the hierarchy.
+    """
+    found = set()
+    for name in share.names_or_none(job.journals) or ():
+        for _, line in lines(share, f"{job.journals}/{name}") if name.endswith(JOURNAL) else ():
+            if line.startswith(NOTE) and b'"again":true' in line and (note := _parse(line, node)) and note.get("again"):
+                about = span_of(note)
+                if about.start < span.end and span.start < about.end:
+                    found.add(note["attempt"])
+    return found
+
+
+def _of(node: int, attempt: int) -> bytes:
+    return b',"node":%d,"attempt":%d,' % (node, attempt)
+
+
+def _parse(line: bytes, node: int, attempt: int | None = None) -> dict[str, Any] | None:
+    """The note in a line, if it is one of this attempt, or of any; what a job has returned may look like any of it."""
+    try:
+        note = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    if not isinstance(note, dict) or note.get("node") != node or type(note.get("attempt")) is not int:
+        return None
+    if attempt not in (None, note["attempt"]):
+        return None
+    item, end = note.get("item"), note.get("to", MAX_ITEMS)
+    if type(item) is not int or type(end) is not int or type(note.get("ok")) is not bool:
+        return None
+    return note if 0 <= item < end <= MAX_ITEMS else None
 
 
 def _in_order(found: dict[int, dict[str, Any]], span: Span) -> list[Done]:
@@ -105,23 +148,39 @@ def _in_order(found: dict[int, dict[str, Any]], span: Span) -> list[Done]:
     return done
 
 
+def results_of(share: Share, job: JobLayout, node: int, attempts: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    """The results of an array's items, as they were noted by the attempts that count; none for those that have none.
+
+    Args:
+        share: to read with.
+        job: the top-level job.
+        node: the array.
+        attempts: for each item the number of the attempt that counts.
+
+    Files:
+        Reads all journals of the hierarchy, once.
+    """
+    for name in sorted(share.names_or_none(job.journals) or ()):
+        for _, line in lines(share, f"{job.journals}/{name}") if name.endswith(JOURNAL) else ():
+            if line.startswith(NOTE) and b'"result":' in line and (note := _parse(line, node)) and "result" in note:
+                item = note["item"]
+                if item < len(attempts) and note["attempt"] == attempts[item]:
+                    yield item, note["result"]
+
+
 def find_note(share: Share, job: JobLayout, item: int, node: int, attempt: int) -> dict[str, Any] | None:
     """The note of an item, or of the chunk that it was run with; ``None`` where there is none.
 
     Files:
         Reads the journals of the hierarchy.
     """
-    begin = NOTE + b'%d,"node":%d,"attempt":%d,' % (item, node, attempt)
-    is_its = b',"node":%d,"attempt":%d,' % (node, attempt)
+    begin, is_its = NOTE + b"%d" % item + _of(node, attempt), _of(node, attempt)
     for name in sorted(share.names_or_none(job.journals) or ()):
         for _, line in lines(share, f"{job.journals}/{name}") if name.endswith(JOURNAL) else ():
             may_hold = line.startswith(begin) or (b'"to":' in line and line.startswith(NOTE) and is_its in line)
-            if may_hold and line.endswith(b"\n"):
-                try:
-                    note = json.loads(line)
-                except ValueError:
-                    continue
+            note = _parse(line, node, attempt) if may_hold else None
+            if note is not None:
                 span = span_of(note)
                 if span.start <= item < span.end:
-                    return dict(note)
+                    return note
     return None

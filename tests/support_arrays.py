@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jobqueue
+from jobqueue.clock import Clock
+from jobqueue.frames import parse_frames
 from jobqueue.hierarchy import Hierarchy, Node
+from jobqueue.journal import events, lines
 from jobqueue.layout import ClosedToken, Record, RunningToken, Span, Token, WonToken
 from jobqueue.params import dumps
+from jobqueue.proc import JobProc
 from jobqueue.store import Store
-from tests.support_share import QuickShare
-from tests.support_worker import attached
+from tests.support_share import HookedShare, QuickShare
+from tests.support_worker import Worker, attached
 
 # The array's node in the hierarchies that are made here; its root is the next one.
 ARRAY = 0
@@ -32,6 +39,80 @@ def note(item: int, attempt: int, *, ok: bool = True, node: int = ARRAY, to: int
     if not ok:
         event["error"] = "no licence"
     return dumps(event).encode() + b"\n"
+
+
+class Theatre:
+    """What items do that run in this process.
+
+    Attributes:
+        ran: the numbers of those that have begun, in their order.
+        clock: stands still but for them.
+        acts: what is to happen when an item of this number runs, at each of its attempts.
+        chunks: those that have begun at once.
+    """
+
+    def __init__(self) -> None:
+        self.ran: list[int] = []
+        self.chunks: list[list[int]] = []
+        self.clock: Clock | None = None
+        self.acts: dict[int, Callable[[JobProc], Any]] = {}
+
+
+# The one that `Item` plays in.
+theatre = Theatre()
+
+
+class Item(JobProc):
+    """An item that takes so long, and does what the theatre says."""
+
+    def __init__(self, number: int = 0, seconds: float = 0.0, label: str | None = None) -> None:
+        super().__init__(label)
+        self.number, self.seconds = number, seconds
+
+    def run(self) -> Any:
+        theatre.ran.append(self.number)
+        if self.seconds:
+            assert theatre.clock is not None
+            theatre.clock.sleep(self.seconds)
+        act = theatre.acts.get(self.number)
+        return act(self) if act else None
+
+
+class Chunk(JobProc):
+    """The items of a chunk at once."""
+
+    def __init__(self, frames: str, label: str | None = None) -> None:
+        super().__init__(label)
+        self.frames = parse_frames(frames)
+
+    def run(self) -> Any:
+        theatre.ran += self.frames
+        theatre.chunks.append(self.frames)
+        results = [theatre.acts[frame](self) for frame in self.frames if frame in theatre.acts]
+        return results or None
+
+
+def submit_frames(
+    queue: jobqueue.JobQueue, frames: str, chunk: int | str = "auto", **options: Any
+) -> jobqueue.JobHandle:
+    """The same for an array of frames whose procedure is `Chunk`."""
+    root = queue.createJobRoot()
+    array = root.createJobArray("tests.support_arrays:Chunk", frames, chunk=chunk)
+    for name, value in options.items():
+        setattr(array.options, name, value)
+    return root.activate().listSubJobs()[0]
+
+
+def submit_items(
+    queue: jobqueue.JobQueue, seconds: Sequence[float], chunk: int | str = 100, **options: Any
+) -> jobqueue.JobHandle:
+    """A top-level job that waits for an array of `Item`; its handle is the array's."""
+    root = queue.createJobRoot()
+    over = {"number": range(len(seconds)), "seconds": list(seconds)}
+    array = root.createJobArray("tests.support_arrays:Item", over=over, chunk=chunk)
+    for name, value in options.items():
+        setattr(array.options, name, value)
+    return root.activate().listSubJobs()[0]
 
 
 class Stage:
@@ -139,3 +220,42 @@ class Stage:
         entry = self.store.index.find(1, ("runnable",))
         assert entry is not None
         assert self.store.index.try_park(entry, lambda: not os.listdir(self.job.ready))
+
+
+class Shop:
+    """A queue with one worker, whose clock stands still but for the items."""
+
+    def __init__(self, queue_dir: Path, share: HookedShare) -> None:
+        self.queue_dir = queue_dir
+        self.queue = attached(queue_dir, QuickShare())
+        self.store: Store = self.queue._store_or_raise()
+        self.share = share
+        self.worker = Worker(queue_dir, share)
+        theatre.__init__()  # type: ignore[misc]
+        theatre.clock = share.clock
+
+    def submit(self, count: int, seconds: float = 0.0, **options: Any) -> jobqueue.JobHandle:
+        return submit_items(self.queue, [seconds] * count, **options)
+
+    def spans(self, folder: str) -> list[tuple[int, int]]:
+        found = self.store.pieces.closed(self.store.layout.job(1), folder, 0)
+        return sorted((token.span.start, token.span.end) for _, token in found if token.span)
+
+    def notes(self) -> list[dict[str, Any]]:
+        job = self.store.layout.job(1)
+        names = sorted(os.listdir(job.journals))
+        return [
+            json.loads(line)
+            for name in names
+            for _, line in lines(self.share, f"{job.journals}/{name}")
+            if line.startswith(b'{"item":')
+        ]
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        job = self.store.layout.job(1)
+        found = (event for name in sorted(os.listdir(job.journals)) for _, event in events(
+            self.share, f"{job.journals}/{name}"))  # fmt: skip
+        return [event for event in found if event["event"] == kind]
+
+    def states(self, array: jobqueue.JobHandle) -> list[str]:
+        return [item.state.value for item in array.listItems()]

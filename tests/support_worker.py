@@ -100,6 +100,9 @@ class Worker:
     def ended(self, _attempt: Attempt, _record: dict[str, Any] | None) -> None:
         """Nobody wants to know."""
 
+    def may_go_on(self) -> bool:
+        return True
+
     def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None) -> None:
         """Nobody counts the time."""
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from jobqueue.history import events_of
 from jobqueue.layout import JobLayout, Span
+from jobqueue.notes import forgiven
 from jobqueue.store import Store
 
 # Who records the end of an attempt in a slot's place says what ended it (`ending`); these are held against the job.
@@ -44,7 +45,9 @@ def charges(store: Store, job: JobLayout, node: int, charged: int, span: Span | 
     """
     if not charged:
         return NOTHING
-    died, erred, alive = set[int](), set[int](), set[int]()
+    died, alive = set[int](), set[int]()
+    # Of an array's items errors stand in their notes.
+    erred = set() if span is None else forgiven(store.share, job, node, span)
     for event in events_of(store, job, node, span):
         attempt, kind = event.fields["attempt"], event.fields.get("event")
         if kind == "alive":

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, Protocol
 
 from jobqueue.chunk import ChunkAttempt
 from jobqueue.hierarchy import Node
-from jobqueue.layout import Entry, RunningToken, Span, Token
+from jobqueue.layout import Entry, Record, RunningToken, Span, Token
 from jobqueue.notes import Done
 from jobqueue.store import Store
-from jobqueue.trouble import insist
+from jobqueue.trouble import insist, is_trouble
 from jobqueue.worker.charges import charges
 from jobqueue.worker.pen import Pen
 from jobqueue.worker.publishing import publish_outputs
@@ -35,6 +35,7 @@ class Told(Protocol):
     """What a chunk tells the slot that it runs in."""
 
     def returned(self) -> None: ...
+    def may_go_on(self) -> bool: ...
     def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None, /) -> None: ...
     def unblocked(self) -> None: ...
     def superseded(self, _token: RunningToken, /) -> None: ...
@@ -86,8 +87,11 @@ class ChunkRun:
         self._at = attempt.span.start
         # Items before this one are begun.
         self._begun = self._at
-        # What is done and not committed.
+        # What is done and not committed, and what was noted since the journal was synced.
         self._done: Done | None = None
+        self._unsynced: list[dict[str, Any]] = []
+        # What was split off an item that is tried again, and is this slot's to go on with.
+        self._rest: RunningToken | None = None
         self._is_unborn = True
         # Held where the token moves.
         self._lock = threading.Lock()
@@ -118,7 +122,15 @@ class ChunkRun:
 
     def _begin(self) -> Span | None:
         """The next item, which from here on nobody else may take; ``None``: there is none."""
-        self.give_back(self._store)
+        if not self._host.may_go_on():
+            self._stop()
+            return None
+        try:
+            self.give_back(self._store)
+        except OSError as error:
+            if not is_trouble(error):
+                raise
+            self._store.log.debug("%s cannot give back anything now (%s); going on.", self._attempt.name, error)
         with self._lock:
             assert self._token.span is not None
             end = self._token.span.end
@@ -136,29 +148,46 @@ class ChunkRun:
         if not note["ok"]:
             self.error = note["error"]
             note["again"] = self._is_forgiven(span)
-        sync = "outputs" in note or not note["ok"] or now - self._synced_at > _SYNC_S
-        try:
-            self._note(note, sync=sync)
-        except OSError:
-            insist(self._store, f"the result of {self._attempt.name}", lambda: self._note(note, sync=True))
+        self._write(note, sync="outputs" in note or not note["ok"] or now - self._synced_at > _SYNC_S)
         self._at = span.end
         if not note["ok"]:
             self._fail(span, note)
             return
         self.done += span.size
+        if self._done is not None and not self._done.try_add(note):
+            self._commit(self._done)
+            if self.is_superseded:
+                return
         if self._done is None:
             self._done = Done(note)
-        else:
-            self._done.try_add(note)
         with self._lock:
             is_last = self._token.span is not None and self._at == self._token.span.end
         if is_last or now - self._committed_at > _COMMIT_S or self._done.span.size >= _COMMIT_ITEMS:
             self._commit(self._done)
 
-    def _note(self, note: dict[str, Any], *, sync: bool) -> None:
-        self._pen.append(note, sync=sync)
+    def _write(self, event: dict[str, Any], *, sync: bool) -> Record:
+        """Appends to the journal, however long that takes."""
+        try:
+            place = self._pen.append(event, sync=sync)
+        except OSError:
+            place = insist(self._store, f"the result of {self._attempt.name}", lambda: self._write_anew(event))
+            sync = True
         if sync:
+            self._unsynced.clear()
             self._synced_at = self._store.share.clock.monotonic()
+        else:
+            self._unsynced.append(event)
+        return place
+
+    def _write_anew(self, event: dict[str, Any]) -> Record:
+        """The same in another journal.
+
+        CRASH: what was noted in the one that has gone bad may never get to the disk, and results will be committed that
+        stand nowhere else.
+        """
+        for note in self._unsynced:
+            self._pen.append(note, sync=False)
+        return self._pen.append(event, sync=True)
 
     def _is_forgiven(self, span: Span) -> bool:
         if self._limits.max_errors == 1:
@@ -177,9 +206,6 @@ class ChunkRun:
         if self.is_superseded:
             return
         if note["again"]:
-            # Notes are passed over by whoever counts what is held against an item.
-            record = Done(note).record()
-            insist(self._store, f"the result of {self._attempt.name}", lambda: self._pen.append(record, sync=True))
             insist(self._store, f"the result of {self._attempt.name}", lambda: self._try_again(span))
         else:
             self._commit(Done(note))
@@ -191,8 +217,8 @@ class ChunkRun:
         record = done.record()
         self._done = None
         self._committed_at = store.share.clock.monotonic()
-        lasting = store.share.is_remote(store.layout.dir) or not done.ok or "outputs" in record
-        place = insist(store, what, lambda: self._pen.append(record, sync=lasting))
+        lasting = store.share.is_remote(store.layout.dir) or not done.ok or done.has_results or "outputs" in record
+        place = self._write(record, sync=lasting)
         with self._lock:
             insist(store, what, self._bear)
             token = self._token
@@ -224,25 +250,39 @@ class ChunkRun:
             self._bear()
             token = self._token
             assert token.span is not None
-            rest = None
             if span.end < token.span.end:
                 shorter = self._store.pieces.try_shorten(token, self._worker, span.end)
                 if shorter is None:
                     self._lose()
                     return
-                self._token = token = shorter
-                self._is_unborn = True
-                rest = self._store.pieces.bear_here(shorter, self._worker, self._worker, token.slot)
-                self._is_unborn = rest is None
-            ready = self._store.tokens.give_back(token, self._worker, charge=True)
-            if ready is None:
-                self._lose()
-                return
-            self.ready.append((ready, None))
-            if rest is None:
-                self._end()
-            else:
-                self._token = rest
+                self._token, self._is_unborn = shorter, True
+                self._rest = self._store.pieces.bear_here(shorter, self._worker, self._worker, token.slot)
+                self._is_unborn = self._rest is None
+            self._hand_over(charge=True)
+
+    def _stop(self) -> None:
+        """Gives back what is left, since this slot is to end, or others have to decide about it."""
+        if self._done is not None:
+            self._commit(self._done)
+        with self._lock:
+            assert self._token.span is not None
+            if not self.is_superseded and self._at < self._token.span.end:
+                what = f"the rest of {self._attempt.name}"
+                insist(self._store, what, self._bear)
+                insist(self._store, what, lambda: self._hand_over(charge=False))
+
+    def _hand_over(self, *, charge: bool) -> None:
+        """Makes the token ready, and goes on with what was split off it, if that is this slot's."""
+        ready = self._store.tokens.give_back(self._token, self._worker, charge=charge)
+        if ready is None:
+            self._lose()
+            return
+        self.ready.append((ready, None))
+        rest, self._rest = self._rest, None
+        if rest is None:
+            self._end()
+        else:
+            self._token = rest
 
     def give_back(self, store: Store | None = None) -> None:
         """Makes ready what of a slow chunk is not begun, once nothing else of the hierarchy is.

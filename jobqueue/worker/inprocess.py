@@ -99,6 +99,8 @@ class InProcessWorker:
         # What is asked to end, by its token: a request may be read between the claim and the attempt's beginning.
         self._asked: dict[RunningToken, Request] = {}
         self._asking = threading.Lock()
+        # Whether what runs was.
+        self._is_asked = False
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._tick, name="jobqueue-beat", daemon=True)
         self._thread.start()
@@ -167,7 +169,7 @@ class InProcessWorker:
                 if clock.monotonic() - beaten_at >= self._store.config.beat_s:
                     beaten_at = clock.monotonic()
                     self._beat()
-            except OSError as error:
+            except (OSError, JobQueueError) as error:
                 self._store.log.warning("Share %s: %s; trying again.", self._store.layout.dir, error)
             if clock.monotonic() - self._called_at > _IDLE_S and self._busy.acquire(blocking=False):
                 try:
@@ -207,8 +209,11 @@ class InProcessWorker:
         """
         with self._asking:
             attempt = self._runner.current
-            request = self._asked.pop(attempt.token, None) if attempt else None
-        if attempt is not None and request is not None:
+            asked = [token for token in self._asked if attempt is not None and attempt.covers(token)]
+            requests = [self._asked.pop(token) for token in asked]
+            self._is_asked = self._is_asked or bool(requests)
+        for request in requests:
+            assert attempt is not None
             self._store.log.warning("%s: %s.", attempt.name, plain(request.why))
             attempt.show_status(request.why)
             attempt.ending = request.action
@@ -242,6 +247,7 @@ class InProcessWorker:
 
     def began(self, attempt: Attempt, _node: Node, _timeout_s: float | None) -> None:
         self._store.log.info("Running %s, attempt %d.", attempt.name, attempt.token.attempt)
+        self._is_asked = False
         self._obey()
 
     def waits(self, _is_waiting: bool) -> None:
@@ -254,6 +260,9 @@ class InProcessWorker:
         if record is not None:
             outcome = "finished" if record["ok"] else f"failed ({plain(record['error'])})"
             self._store.log.info("%s has %s.", attempt.name, outcome)
+
+    def may_go_on(self) -> bool:
+        return not self._is_asked
 
     def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None) -> None:
         """No timeout is watched here."""

@@ -9,7 +9,8 @@ from jobqueue import outputs
 from jobqueue.attempt import Attempt
 from jobqueue.errors import JobNotFoundError
 from jobqueue.hierarchy import Node
-from jobqueue.layout import ClosedToken, WonToken, job_name
+from jobqueue.history import events_of
+from jobqueue.layout import AttemptLayout, ClosedToken, Span, WonToken, base_name, item_of_temporary, job_name
 from jobqueue.outputs import noted, publish
 from jobqueue.state import look_up
 from jobqueue.store import Store
@@ -56,13 +57,33 @@ def publish_outputs(store: Store, worker: str, won: WonToken, node: Node, record
 def _temporaries(store: Store, won: WonToken, node: Node, record: dict[str, Any]) -> list[str]:
     """The own directories of the attempt that has won, and of those before it, which never will."""
     found = list(record["temporaries"])
-    for attempt in range(1, won.attempt):
-        notes = store.layout.job(won.job).attempt(node.place, attempt).outputs
+    for attempt, files in _earlier(store, won, node):
         try:
-            found += noted(store.share, notes, won.job, won.node, attempt)
+            noted_there = noted(store.share, files.outputs, won.job, won.node, attempt)
         except OSError as error:
-            store.log.info("%s cannot be read (%s); what it names is left.", notes, error)
+            store.log.info("%s cannot be read (%s); what it names is left.", files.outputs, error)
+            continue
+        # RACE: another item of such a chunk may still run as that attempt.
+        found += [path for path in noted_there if won.span is None or _is_of(base_name(path), won.span)]
     return found
+
+
+def _earlier(store: Store, won: WonToken, node: Node) -> list[tuple[int, AttemptLayout]]:
+    """The attempts before the one that has won, with their files."""
+    job = store.layout.job(won.job)
+    if won.span is None or won.attempt == 1:
+        return [(attempt, job.attempt(node.place, attempt)) for attempt in range(1, won.attempt)]
+    starts = [event.fields for event in events_of(store, job, node.node, won.span)]
+    return [
+        (fields["attempt"], job.chunk(node.place, fields["items"][0], fields["attempt"]))
+        for fields in starts
+        if fields.get("event") == "start" and fields["attempt"] < won.attempt
+    ]
+
+
+def _is_of(temporary: str, span: Span) -> bool:
+    item = item_of_temporary(temporary)
+    return item is not None and span.start <= item < span.end
 
 
 def clear(store: Store, temporaries: Iterable[str]) -> None:

@@ -77,6 +77,10 @@ class Host(Protocol):
         ...
 
     def unblocked(self) -> None: ...
+    def may_go_on(self) -> bool:
+        """Whether a chunk may go on with its next item; else what is left of it is given back."""
+        ...
+
     def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None, /) -> None:
         """An item of a chunk begins."""
         ...
@@ -261,12 +265,16 @@ class Runner:
         began = self._store.share.clock.monotonic()
         try:
             try:
-                restore = (lambda: None) if self._state is None else self._state.restore
-                chunk.run(is_interruptible=self._state is None, restore=restore)
+                with attempt.environment():
+                    restore = (lambda: None) if self._state is None else self._state.in_this_environment().restore
+                    chunk.run(is_interruptible=self._state is None, restore=restore)
                 self._save(attempt)
             except (FileNotFoundError, NotADirectoryError):
                 # The job was deleted while it ran.
                 chunk.is_superseded = True
+            except BrokenJobError as error:
+                self._set_aside(chunk.token, error)
+                return
             if chunk.is_superseded:
                 self._supersede_chunk(attempt, chunk)
             self._arrays.learn(attempt, chunk.done + chunk.failed, self._store.share.clock.monotonic() - began)

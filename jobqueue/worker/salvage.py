@@ -43,6 +43,12 @@ def salvage(store: Store, owner: str, token: RunningToken, append: Append) -> Ru
     left: RunningToken | None = token
     for done in notes_of(store.share, job, owner, token):
         assert left is not None and left.span is not None
+        if done.is_forgiven:
+            # CRASH: its slot had noted the error, and had not come to giving it back.
+            left = _try_again(store, owner, left, done.span.end)
+            if left is None:
+                return None
+            continue
         record = append(token.job, done.record())
         won = store.pieces.try_commit(left, owner, record, done.span.end)
         if won is None:
@@ -54,6 +60,20 @@ def salvage(store: Store, owner: str, token: RunningToken, append: Append) -> Ru
         if left is None:
             return None
     return left
+
+
+def _try_again(store: Store, owner: str, token: RunningToken, end: int) -> RunningToken | None:
+    """Makes the items before ``end`` ready again, charged; the token of the rest, if it is still to be looked at."""
+    assert token.span is not None
+    if end == token.span.end:
+        store.tokens.give_back(token, owner, charge=True)
+        return None
+    shorter = store.pieces.try_shorten(token, owner, end)
+    if shorter is None:
+        return None
+    rest = store.pieces.bear_here(shorter, owner, owner, token.slot)
+    store.tokens.give_back(shorter, owner, charge=True)
+    return rest
 
 
 def isolate(store: Store, owner: str, token: RunningToken, end: int) -> RunningToken | None:

@@ -240,6 +240,10 @@ class SlotProcess:
         error = record["error"][:_MAX_TEXT] if record and not ok else ""
         self._send_later("ended", ok=ok, error=error, again=bool(record and record.get("again")))
 
+    def may_go_on(self) -> bool:
+        self._listen(0)
+        return not self._is_draining
+
     def next_item(self, _attempt: ChunkAttempt, timeout_s: float | None) -> None:
         self._has_timeout = timeout_s is not None
         if timeout_s is not None:

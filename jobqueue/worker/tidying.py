@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 
@@ -23,6 +24,12 @@ class ProcessState:
         os.umask(self._umask)
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._handlers = [signal.getsignal(number) for number in _SIGNALS]
+
+    def in_this_environment(self) -> ProcessState:
+        """The same, but with the environment variables as they are now."""
+        state = copy.copy(self)
+        state._environ = dict(_stored_environ())
+        return state
 
     def restore(self) -> None:
         """Makes everything as it was."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from jobqueue.layout import (
     INDEX_FOLDERS,
+    MAX_ITEMS,
     MAX_NODES,
     PRIORITY_MAX,
     PRIORITY_MIN,
@@ -20,6 +21,7 @@ from jobqueue.layout import (
     JobLayout,
     QueueLayout,
     RunningToken,
+    Span,
     Token,
     WonToken,
     base_name,
@@ -36,6 +38,8 @@ _NODES = st.integers(min_value=0, max_value=MAX_NODES - 1)
 _COUNTS = st.integers(min_value=0, max_value=10**12)
 _JOBS = st.integers(min_value=1, max_value=10**9)
 _WORKERS = st.text(alphabet="abcz0189-", min_size=1, max_size=30)
+_BOUNDS = st.lists(st.integers(0, MAX_ITEMS), min_size=2, max_size=3, unique=True).map(sorted)
+_SPANS = st.none() | _BOUNDS.map(lambda bounds: Span(bounds[0], bounds[1], bounds[2] if bounds[2:] else None))
 _ENTRIES = st.builds(
     Entry,
     st.sampled_from(INDEX_FOLDERS),
@@ -76,25 +80,25 @@ def test_sorted_names_of_entries_are_the_order_of_processing(entries: list[Entry
 
 
 @_SOME
-@given(st.builds(Token, _NODES, _COUNTS, _COUNTS, _COUNTS))
+@given(st.builds(Token, _NODES, _COUNTS, _COUNTS, _COUNTS, _SPANS))
 def test_a_token_is_read_as_it_was_named(token: Token) -> None:
     assert Token.parse(token.name) == token
 
 
 @_SOME
-@given(st.builds(RunningToken, _JOBS, _NODES, _COUNTS, _COUNTS, _COUNTS, _COUNTS))
+@given(st.builds(RunningToken, _JOBS, _NODES, _COUNTS, _COUNTS, _COUNTS, _COUNTS, _SPANS))
 def test_a_running_token_is_read_as_it_was_named(token: RunningToken) -> None:
     assert RunningToken.parse(token.name) == token
 
 
 @_SOME
-@given(st.builds(WonToken, _JOBS, _NODES, _COUNTS, _COUNTS, _COUNTS, _COUNTS, _COUNTS))
+@given(st.builds(WonToken, _JOBS, _NODES, _COUNTS, _COUNTS, _COUNTS, _COUNTS, _COUNTS, _SPANS))
 def test_a_won_token_is_read_as_it_was_named(token: WonToken) -> None:
     assert WonToken.parse(token.name) == token
 
 
 @_SOME
-@given(st.builds(ClosedToken, _NODES, _COUNTS, _COUNTS, _COUNTS, _WORKERS, _COUNTS, _COUNTS))
+@given(st.builds(ClosedToken, _NODES, _COUNTS, _COUNTS, _COUNTS, _WORKERS, _COUNTS, _COUNTS, _SPANS))
 def test_a_closed_token_is_read_as_it_was_named(token: ClosedToken) -> None:
     assert ClosedToken.parse(token.name) == token
 

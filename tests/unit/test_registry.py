@@ -30,7 +30,7 @@ def store(queue_dir: Path) -> Store:
 def test_a_worker_that_has_come_has_all_its_places_and_says_who_it_is(store: Store) -> None:
     registration = Registration(store, "My Machine", 4)
     files = registration.files
-    assert sorted(os.listdir(files.dir)) == ["beat", "inbox", "info.json", "lock", "running", "won"]
+    assert sorted(os.listdir(files.dir)) == ["beat", "inbox", "info.json", "lock", "running", "spare", "won"]
     info = read_info(store, registration.name)
     assert info is not None
     assert (info["name"], info["slots"], info["pid"]) == ("My Machine", 4, os.getpid())

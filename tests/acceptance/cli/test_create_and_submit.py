@@ -138,7 +138,7 @@ NO_COMMAND = "the command belongs after two dashes: jobqueue submit [OPTIONS] --
         (["--max-attempts", "0", "--", "true"], "option maxAttempts is 0, but has to be a whole number, 1 or more"),
         (["--timeout", "0", "--", "true"], "option timeout is 0.0, but has to be a number of seconds above 0"),
         (["--timeout", "nan", "--", "true"], "option timeout is nan, but has to be a number of seconds above 0"),
-        (["--chunk", "5", "--", "true"], "--chunk cuts a frame range; give one with --frames"),
+        (["--chunk", "5", "--", "true"], "--chunk cuts a frame range; give one with --frames or --array"),
         (
             ["--frames", "1-", "--", "true {frame}"],
             "'1-' is no frame range; write for example 1-100x2 or 1-10,20",
@@ -149,7 +149,10 @@ NO_COMMAND = "the command belongs after two dashes: jobqueue submit [OPTIONS] --
         ),
         (
             ["--frames", "1-9", "--", "echo ${HOME}"],
-            "{HOME} is none of {frame}, {start}, {end}, {frames}; a brace that is meant itself is doubled: {{ }}",
+            (
+                "{HOME} is none of {frame}, {start}, {end}, {frames}, {index}; "
+                "a brace that is meant itself is doubled: {{ }}"
+            ),
         ),
         (
             ["--frames", "1-9", "--chunk", "3", "--", "echo {frame}"],

@@ -85,7 +85,7 @@ def test_a_sub_job_that_moves_between_two_looks_is_not_stalled(
 ) -> None:
     looks = 0
 
-    def scan_twice(store: Store, job: JobLayout, count: int) -> list[Sighting]:
+    def scan_twice(store: Store, job: JobLayout, count: int, _arrays: object) -> list[Sighting]:
         nonlocal looks
         looks += 1
         found = scan(store, job, count)
