@@ -2,7 +2,8 @@
 
     python -m benchmarks [--quick] [--only bars|peers] [--peers NAME[,NAME...]]
 
-The raw figures are written to a file in `benchmarks/results/`, and the tables to the terminal. What the documentation
+The raw figures are written to a file in `benchmarks/results/`, and the tables to the terminal, also when it is ended
+with Ctrl-C. What the documentation
 shows is made of such a file: `python -m benchmarks.report FILE`.
 """
 
@@ -13,6 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "runs": [],
     }
     RESULTS.mkdir(exist_ok=True)
+    # What was measured is kept from run to run: whoever ends it early has the rounds that were made.
     path = RESULTS / f"{'quick-' if arguments.quick else ''}{begun}.json"
     bar, done, passed, what = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
-    with Progress(bar, done, passed, what, console=Console(stderr=True)) as progress:
+    with suppress(KeyboardInterrupt), Progress(bar, done, passed, what, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
 
         def tell(at: int, total: int, description: str) -> None:

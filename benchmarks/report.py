@@ -149,8 +149,9 @@ def _machine(figures: Figures) -> str:
     raw = figures.raw
     told = "; ".join(f"{key}: {value}" for key, value in raw["machine"].items())
     loads = [run["load"] for run in raw["runs"]]
+    rounds = 1 + max(run["round"] for run in raw["runs"])
     return _wrapped(
-        f"{raw['begun'][:10]}; {told}. Each figure is the median of {raw['extent']['rounds']}. The load of a minute "
+        f"{raw['begun'][:10]}; {told}. Each figure is the median of {rounds}. The load of a minute "
         f"before each run was {statistics.median(loads):.1f} in the median and {max(loads):.1f} at most, up to 3 of it "
         f"from the benchmark itself. The raw figures are in `benchmarks/results/{raw['begun']}.json`.",
         "",

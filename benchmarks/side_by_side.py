@@ -73,6 +73,8 @@ def folders() -> dict[str, str]:
 
 def measure(extent: Extent, peers: list[str], progress: Progress) -> Iterator[Run]:
     """Makes all runs, and gives each as it has ended. One that failed has an ``error``, and the others go on."""
+    progress(0, 0, "a worker of each is killed")
+    yield from kills(extent, peers)
     patience = Patience()
     plans = [(number, place, plan) for number in range(extent.rounds) for place, plan in _timed(extent, peers, number)]
     for at, (number, place, planned) in enumerate(plans):
@@ -83,8 +85,6 @@ def measure(extent: Extent, peers: list[str], progress: Progress) -> Iterator[Ru
         run = _run(plan, place, number)
         patience.note(plan, place, run)
         yield run
-    progress(len(plans), len(plans), "a worker of each is killed")
-    yield from kills(extent, peers)
 
 
 class Patience:
