@@ -3,8 +3,7 @@
     python -m benchmarks [--quick] [--only bars|peers] [--peers NAME[,NAME...]]
 
 The raw figures are written to a file in `benchmarks/results/`, and the tables to the terminal, also when it is ended
-with Ctrl-C. What the documentation
-shows is made of such a file: `python -m benchmarks.report FILE`.
+with Ctrl-C. What the documentation shows is made of such a file: `python -m benchmarks.report FILE`.
 """
 
 from __future__ import annotations
