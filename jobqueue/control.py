@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from jobqueue.errors import BrokenJobError, JobNotFoundError, JobQueueError, JobStateError
 from jobqueue.hierarchy import Hierarchy
@@ -85,6 +85,34 @@ def retry(store: Store, number: int, nodes: Collection[int] | None) -> int:
     Raises:
         JobStateError: one of ``nodes`` has not failed, or the top-level job was cancelled.
     """
+    job = _open_for_retry(store, number)
+    names = store.share.names_or_none(job.failed) or ()
+    failed = {closed.node: closed for name in names if (closed := ClosedToken.parse(name))}
+    hierarchy = Hierarchy(store.share, job.hierarchy)
+    arrays = {
+        node: list(store.pieces.closed(job, "failed", node))
+        for node in hierarchy.arrays()
+        if nodes is None or node in nodes
+    }
+    wanted = sorted(failed) if nodes is None else [node for node in nodes if node not in arrays]
+    for node in wanted:
+        if node not in failed:
+            state = look_up(store, job, node).state.value
+            raise JobStateError(f"this job is {state}, only a failed one can be tried again", job.dir)
+    if nodes is not None and any(not pieces for pieces in arrays.values()):
+        raise JobStateError("no item of this array has failed, so nothing of it can be tried again", job.dir)
+    tried = sum(_retry_pieces(store, job, pieces) for pieces in arrays.values())
+    return tried + sum(
+        store.tokens.retry(job, failed[node], has_children=bool(hierarchy.node(node).children)) for node in wanted
+    )
+
+
+def _open_for_retry(store: Store, number: int) -> JobLayout:
+    """A top-level job of which something may be tried again; what an earlier try has left undone is done first.
+
+    Raises:
+        JobStateError: it is done.
+    """
     raise_if_deleted(store, number)
     job = store.layout.job(number)
     entry = store.index.find(number)
@@ -96,19 +124,7 @@ def retry(store: Store, number: int, nodes: Collection[int] | None) -> int:
     else:
         # CRASH: or it has not even made them ready; and the job was woken since, by whatever else became ready of it.
         store.tokens.finish_retries(job)
-    names = store.share.names_or_none(job.failed) or ()
-    failed = {closed.node: closed for name in names if (closed := ClosedToken.parse(name))}
-    hierarchy = Hierarchy(store.share, job.hierarchy)
-    arrays = [node for node in hierarchy.arrays() if nodes is None or node in nodes]
-    tried = sum(_retry_array(store, job, node, None) for node in arrays)
-    wanted = sorted(failed) if nodes is None else [node for node in nodes if node not in arrays]
-    for node in wanted:
-        if node not in failed:
-            state = look_up(store, job, node).state.value
-            raise JobStateError(f"this job is {state}, only a failed one can be tried again", job.dir)
-    return tried + sum(
-        store.tokens.retry(job, failed[node], has_children=bool(hierarchy.node(node).children)) for node in wanted
-    )
+    return job
 
 
 def retry_items(store: Store, number: int, node: int, items: Collection[int]) -> int:
@@ -117,21 +133,17 @@ def retry_items(store: Store, number: int, node: int, items: Collection[int]) ->
     Raises:
         JobStateError: one of them has not failed, or has failed in a chunk with others, or the top-level job is done.
     """
-    raise_if_deleted(store, number)
-    entry = store.index.find(number)
-    if entry is None or entry.folder == "done":
-        raise JobStateError(f"job{number} is done, so nothing of it can be tried again; submit it anew")
-    return _retry_array(store, store.layout.job(number), node, items)
+    job = _open_for_retry(store, number)
+    found = [(place, token) for place, token in store.pieces.closed(job, "failed", node) if _wanted(job, token, items)]
+    missing = set(items).difference(*(range(token.span.start, token.span.end) for _, token in found if token.span))
+    if missing:
+        raise JobStateError(f"item {min(missing)} has not failed; only what has failed can be tried again", job.dir)
+    return _retry_pieces(store, job, found)
 
 
-def _retry_array(store: Store, job: JobLayout, node: int, items: Collection[int] | None) -> int:
-    found = list(store.pieces.closed(job, "failed", node))
-    if items is not None:
-        found = [(place, token) for place, token in found if _wanted(job, token, items)]
-        missing = set(items).difference(*(range(token.span.start, token.span.end) for _, token in found if token.span))
-        if missing:
-            raise JobStateError(f"item {min(missing)} has not failed; only what has failed can be tried again", job.dir)
-    return sum(token.span.size for place, token in found if token.span and store.pieces.retry(job, place, token))
+def _retry_pieces(store: Store, job: JobLayout, pieces: Iterable[tuple[str, ClosedToken]]) -> int:
+    """How many items are tried again."""
+    return sum(token.span.size for place, token in pieces if token.span and store.pieces.retry(job, place, token))
 
 
 def _wanted(job: JobLayout, token: ClosedToken, items: Collection[int]) -> bool:

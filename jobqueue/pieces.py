@@ -252,7 +252,11 @@ class Pieces:
                 # The job was deleted.
                 return False
             self._made.add(shard)
-        return self._share.try_move(source_dir, source, shard, target)
+        if self._share.try_move(source_dir, source, shard, target):
+            return True
+        # It may not be there, whatever was said; whoever comes by again makes it.
+        self._made.discard(shard)
+        return False
 
     def _has_ready(self, job: JobLayout, node: int) -> bool:
         start = f"{latch_entry(node)}-"

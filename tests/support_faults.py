@@ -202,15 +202,16 @@ class FaultyShare(WatchedShare):
         self.done.append(call)
         return answer
 
-    def commits(self) -> Counter[tuple[int, int]]:
-        """How often each job has moved to won/ by this share: job and node."""
-        found: Counter[tuple[int, int]] = Counter()
+    def commits(self) -> Counter[tuple[int, int, int]]:
+        """How often each job has moved to won/ by this share: job, node, and of an array the item, else 0."""
+        found: Counter[tuple[int, int, int]] = Counter()
         for call in self.done:
             if call.name == "rename":
                 directory, _, name = str(call.args[1]).rpartition("/")
                 token = WonToken.parse(name) if directory.endswith("/won") else None
                 if token:
-                    found[token.job, token.node] += 1
+                    items = range(token.span.start, token.span.end) if token.span else (0,)
+                    found.update((token.job, token.node, item) for item in items)
         return found
 
 

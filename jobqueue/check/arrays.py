@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
@@ -59,14 +60,18 @@ def _without_doubles(covers: list[Cover]) -> tuple[list[Cover], list[tuple[Cover
     The one with the higher MOVE counts: it is further on its way.
     """
     kept: list[Cover] = []
+    starts: list[int] = []
     doubles = []
     for cover in sorted(covers, key=lambda cover: (-cover.place.token.move, cover.is_owed, cover.start)):
-        other = next((one for one in kept if one.start < cover.end and cover.start < one.end), None)
-        if other is None:
-            kept.append(cover)
-        elif cover.place != other.place:
-            doubles.append((cover, other))
-    return sorted(kept), doubles
+        # What is kept does not overlap, so the last one that begins before this one ends tells.
+        at = bisect.bisect_left(starts, cover.end)
+        if not at or kept[at - 1].end <= cover.start:
+            at = bisect.bisect_left(starts, cover.start)
+            kept.insert(at, cover)
+            starts.insert(at, cover.start)
+        elif cover.place != kept[at - 1].place:
+            doubles.append((cover, kept[at - 1]))
+    return kept, doubles
 
 
 def _gaps(covers: list[Cover], length: int) -> Iterator[Span]:

@@ -29,7 +29,7 @@ def find_in_latches(job: JobLook) -> Iterator[Finding]:
 def _find(job: JobLook, node: Node, held: set[int]) -> Iterator[Finding]:
     own = job.by_node[node.node][0]
     unfinished = [child for child in node.children if job.states[child] not in ("finished", "won")]
-    waits_for = {child for child in node.children if job.states[child] != "finished"}
+    waits_for = {child for child in node.children if not job.is_settled(child)}
     over = sorted(held - waits_for)
     if unfinished and own.folder in BEGUN:
         yield _early(job, node, unfinished)
@@ -38,8 +38,8 @@ def _find(job: JobLook, node: Node, held: set[int]) -> Iterator[Finding]:
         says = f"the job waits for {_names(job, absent)}, and its {what}" + ("" if "missing" in what else " them")
         cure = Cure("the latch is made whole", partial(_latch, job.files, node.node, absent))
         yield _finding(job, node, "latch-missing", says, _evidence(job, node, absent), cure)
-    elif own.folder == "blocked" and not over and all(job.states[child] == "finished" for child in node.children):
-        # A sub-job in somebody's won/ is one whose settler will look at the latch.
+    elif own.folder == "blocked" and not over and all(job.is_settled(child) for child in node.children):
+        # A sub-job in somebody's won/, or one that is somebody's duty, is one whose settler will look at the latch.
         says = "the job is blocked and waits for nothing"
         cure = Cure("the job becomes ready", partial(_release, job.files, node.node, []))
         yield _finding(job, node, "latch-empty", says, _evidence(job, node, []), cure)

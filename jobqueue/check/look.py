@@ -15,6 +15,7 @@ from jobqueue.layout import (
     INDEX_FOLDERS,
     TOKEN_FOLDERS,
     ClosedToken,
+    Duty,
     Entry,
     JobLayout,
     RunningToken,
@@ -98,6 +99,8 @@ class Look:
         self.deleting = {entry.number for entry in trashed}
         # What tokens of arrays were split with: the worker, and the name.
         self.spares: set[tuple[str | None, str]] = set()
+        # Of which arrays somebody is still to see whether all of them has finished.
+        self.duties: set[tuple[int, int]] = set()
         self._flying = self._in_flight()
         self.numbers = sorted({*self.directories, *self.entries} if only is None else only)
 
@@ -134,7 +137,7 @@ class Look:
 
     def _in_flight(self) -> dict[int, list[Place]]:
         found: dict[int, list[Place]] = {}
-        self.spares = set()
+        self.spares, self.duties = set(), set()
         parses: tuple[tuple[str, Callable[[str], RunningToken | WonToken | None]], ...] = (
             ("running", RunningToken.parse),
             ("won", WonToken.parse),
@@ -144,7 +147,9 @@ class Look:
             for folder, parse in parses:
                 directory = f"{files.dir}/{folder}"
                 for name in self.names(directory):
-                    if token := parse(name):
+                    if duty := Duty.parse(name):
+                        self.duties.add((duty.job, duty.node))
+                    elif token := parse(name):
                         found.setdefault(token.job, []).append(Place(folder, directory, name, token, worker))
             # Order matters: a spare is there before something owes what it is for.
             if any(place.token.span for places in found.values() for place in places):
@@ -263,6 +268,10 @@ class JobLook:
             if place.token.span is not None:
                 found.setdefault(place.token.node, []).append(place)
         return found
+
+    def is_settled(self, node: int) -> bool:
+        """Whether a job has finished, and nobody is still to do what follows from that."""
+        return self.states[node] == "finished" and (self.number, node) not in self.look.duties
 
     @cached_property
     def states(self) -> list[str | None]:

@@ -98,6 +98,9 @@ class Aftermath:
         self._worker = worker
         self._new_slot = new_slot
         self._journal_slot = SUPERVISOR_SLOT
+        # The numbers of the journals that it has written, and whether something may lie in won/ that one of them holds.
+        self._numbers = {SUPERVISOR_SLOT}
+        self._owes = False
 
     @property
     def worker(self) -> str:
@@ -130,12 +133,35 @@ class Aftermath:
                 store.tokens.wake_or_cancel(ending.job)
         with troubles.kept():
             store.pieces.do_duties(worker, slots)
+        with troubles.kept():
+            self.settle_own()
         # Order matters: the process is gone, so nothing moves from running/ to won/ behind our back any more.
         for won in store.tokens.won_of(worker):
             if won.slot in slots:
                 with troubles.kept():
                     settle_from_record(store, worker, won)
         troubles.raise_first()
+
+    def settle_own(self) -> None:
+        """Settles what was committed for others and has not been settled since; to be called again at every beat.
+
+        Nobody else does that as long as this worker lives: what a dead one had noted lies in this one's won/ then.
+
+        Raises:
+            OSError: the share is in trouble; call again.
+        """
+        if not self._owes:
+            return
+        store, worker, troubles = self._store, self._worker, Troubles()
+        for won in store.tokens.won_of(worker):
+            if won.slot in self._numbers:
+                with troubles.kept():
+                    settle_from_record(store, worker, won)
+        with troubles.kept():
+            store.pieces.do_duties(worker, self._numbers)
+        troubles.raise_first()
+        # What cannot be published for good is tried again at the next beat.
+        self._owes = any(won.slot in self._numbers for won in store.tokens.won_of(worker))
 
     def end(self, owner: str, token: RunningToken, ending: Ending, spool: Spool | None = None) -> None:
         """Does with a token in running/ what the end of its process means for it; may be repeated.
@@ -274,13 +300,19 @@ class Aftermath:
             raise
         except OSError:
             self._journal_slot = self._new_slot()
+            self._numbers.add(self._journal_slot)
             raise
         finally:
             journal.close()
 
+    def _append_result(self, job: int, record: dict[str, Any]) -> Record:
+        # Order matters: what is committed next lies in this worker's won/, whatever that is answered.
+        self._owes = True
+        return self._append(job, record)
+
     def _salvage(self, owner: str, token: RunningToken, node: Node | None, *, is_blamed: bool) -> RunningToken | None:
         """Commits what was done of a chunk; the token of what is to be ended, of which one item alone may be blamed."""
-        left = salvage(self._store, owner, token, self._append)
+        left = salvage(self._store, owner, token, self._append_result)
         if left is None or left.span is None or not is_blamed or (node and node.array and node.array.is_by_chunk):
             return left
         return isolate(self._store, owner, left, left.span.start + 1)

@@ -48,6 +48,7 @@ class Caretaker:
         self._beats += 1
         if self._beats % _RETEST_EVERY == 0 and self._watch.is_sweeper:
             self._retest()
+        self._aftermath.settle_own()
 
     def _take_up(self, death: Death) -> None:
         self._store.log.warning(

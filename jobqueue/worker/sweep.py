@@ -65,6 +65,8 @@ def sweep(store: Store, aftermath: Aftermath, worker: str, why: str) -> bool:
                 aftermath.end(worker, token, ending)
         with troubles.kept():
             store.pieces.do_duties(worker)
+        with troubles.kept():
+            aftermath.settle_own()
         # Order matters: nothing is removed while anything is owed.
         troubles.raise_first()
         # Order matters: what it commits meanwhile goes from running/ to won/, so the former is closed first.

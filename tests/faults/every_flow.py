@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.flows import Flow
+from tests.faults.flows_of_arrays import FLOWS_OF_ARRAYS
 from tests.faults.flows_of_endings import (
     Backstop,
     ComeAndGo,
@@ -46,5 +47,5 @@ FLOWS: tuple[type[Flow], ...] = (
     Submit, SubmitWithDirectory, Run, Park, Wake, SettleFromRecord, GiveBack, ReapBeforeBegin, Reap, ReapTimeout, Hold,
     Release, Prefer, Retry, RetryWithSubJobs, RetryBlocked, SettleAfterRetry, SetErrorReady, SetErrorBlocked,
     SetErrorRunning, Cancel, CancelRunning, Delete, DeleteRunning, RunWithOutputs, SettleOutputs,
-    Sweep, TryAgain, ReapStopped, ReapCancelled, ReapDeleted, ComeAndGo, Backstop,
+    Sweep, TryAgain, ReapStopped, ReapCancelled, ReapDeleted, ComeAndGo, Backstop, *FLOWS_OF_ARRAYS,
 )  # fmt: skip
