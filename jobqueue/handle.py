@@ -101,17 +101,16 @@ class JobHandle:
     @property
     def endTime(self) -> float | None:
         """When it ended, in seconds since the epoch, by the worker's clock; ``None`` before."""
-        record = self._reader.record(self._reader.look())
-        return record.get("end") if record else None
+        return (self._reader.record(self._reader.look()) or {}).get("end")
 
     @property
     def progress(self) -> float | None:
-        """How far it is in percent, 0 before the start, 100 after success; ``None`` if it cannot be read."""
+        """How far it is in percent, of an array by the items that have finished; ``None`` if it cannot be read."""
         seen = self._reader.look()
         if seen.state is JobState.FINISHED:
             return 100.0
-        if seen.state in _WAITING:
-            return 0.0
+        if seen.items is not None or seen.state in _WAITING:
+            return seen.percent
         value = (self._reader.record(seen) or {}).get("progress")
         if value is None:
             value = self._reader.status(seen).get("progress")
@@ -153,10 +152,12 @@ class JobHandle:
         """The value that its procedure's ``run`` returned.
 
         Raises:
-            JobStateError: it has not ended, or has failed; the message holds the job's own error and where its log
-                lies.
+            JobStateError: it has not ended, or is an array, or has failed; the message holds the job's own error and
+                where its log lies.
         """
         seen = self._reader.look()
+        if seen.items is not None:
+            raise JobStateError(f"{self.name} is an array, whose items have results: item(NAME).result", self.location)
         if seen.state is JobState.FINISHED:
             record = self._reader.record(seen)
             if record is None:

@@ -74,6 +74,12 @@ class Sighting(NamedTuple):
     def has_ended(self) -> bool:
         return self.state in _ENDED
 
+    @property
+    def percent(self) -> float:
+        """How many of its items have finished, if it is an array; else 0."""
+        counts = dict(self.items or ())
+        return 100.0 * counts.get(JobState.FINISHED, 0) / max(1, sum(counts.values()))
+
 
 def _sighting(folder: str, name: str) -> tuple[int, Sighting] | None:
     if folder in ("finished", "failed"):
