@@ -16,7 +16,7 @@ from jobqueue.layout import SHARD_ITEMS, AttemptLayout, ClosedToken, Span, Token
 from jobqueue.notes import find_note, results_of
 from jobqueue.reader import JobReader
 from jobqueue.registry import owed
-from jobqueue.state import AnyToken, JobState
+from jobqueue.state import AnyToken, JobState, raise_if_deleted
 
 
 class Piece(NamedTuple):
@@ -88,6 +88,7 @@ class ItemReader:
                 is_its = (token.job, token.node) == (self.reader.number, self.node.node)
                 if is_its and token.span.start <= item < token.span.end:
                     return Piece(JobState.RUNNING, Span(token.span.start, token.span.end), token, files.worker)
+        raise_if_deleted(self.reader.store, self.reader.job)
         return Piece(JobState.RUNNING, Span(item, item + 1), None, None)
 
     def _shards_before(self, folder: str, item: int) -> list[str]:
@@ -315,4 +316,7 @@ def retry_items(items: Iterable[ItemHandle]) -> int:
     if not chosen:
         return 0
     reader = chosen[0].reader.reader
+    arrays = {(item.reader.reader.number, item.reader.node.node) for item in chosen}
+    if len(arrays) > 1:
+        raise JobStateError("these are items of several arrays; try those of one array again at a time")
     return control.retry_items(reader.store, reader.number, reader.node().node, {item.index for item in chosen})

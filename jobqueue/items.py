@@ -272,6 +272,8 @@ def describe_array(
             raise TypeError(f"frames has to be a text such as 1-100, not {type(frames).__name__}")
         every = Frames(frames)
         parameter = parameter_of(procedure, params)
+        if parameter in params:
+            raise ArrayError(f"{parameter} is given by the array's frames and as a parameter of all; give it once")
         return ArrayPlan(
             ArrayInfo(len(every), size, frames, parameter), b"", _first(procedure, params, parameter, every)
         )

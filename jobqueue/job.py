@@ -131,6 +131,8 @@ class Job:
             ValueError: there is no such procedure, the range is none, or ``over`` holds nothing or unequally much.
             Exception: whatever the procedure's constructor says of the first item's parameters.
         """
+        if not isinstance(jobType, str):
+            raise TypeError(f"jobType has to be a text, not {type(jobType).__name__}")
         job = Job.__new__(Job)
         described = describe_array(self._root._procedure(jobType), frames, over, chunk, params)
         job._set_up(self._root, self, jobType, params, described)

@@ -106,11 +106,12 @@ def look_up(store: Store, job: JobLayout, node: int) -> Sighting:
         for files, _, token in owed(store):
             if token.job == job.number and token.node == node:
                 return Sighting(JobState.RUNNING, token, files.worker)
-    _raise_if_deleted(store, job)
+    raise_if_deleted(store, job)
     return Sighting(JobState.RUNNING, None, None)
 
 
-def _raise_if_deleted(store: Store, job: JobLayout) -> None:
+def raise_if_deleted(store: Store, job: JobLayout) -> None:
+    """Raises `JobNotFoundError` for a top-level job whose tokens have no place any more."""
     if store.share.names_or_none(job.ready) is None and store.share.names_or_none(job.finished) is None:
         raise JobNotFoundError("there is no such job; it may have been deleted", job.dir)
 
@@ -144,7 +145,7 @@ def scan(store: Store, job: JobLayout, count: int, arrays: Mapping[int, ArrayInf
             if token.job == job.number and token.node not in found:
                 found[token.node] = Sighting(JobState.RUNNING, token, files.worker)
     if not found:
-        _raise_if_deleted(store, job)
+        raise_if_deleted(store, job)
     nowhere = Sighting(JobState.RUNNING, None, None)
     return [found.get(node, nowhere) for node in range(count)]
 

@@ -74,6 +74,8 @@ class command(JobProc):
         Raises:
             FrameRangeError: it has a field that there is none of.
         """
+        # What is no command whatever is filled in, the constructor says best.
+        cls(**given)
         template = _template(given, cls._is_for_range(given))
         template.fill(_ANY)
         outputs = given.get("outputs", ())
