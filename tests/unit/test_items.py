@@ -391,8 +391,12 @@ def test_what_is_no_array(asked: dict[str, Any], kind: type[Exception], told: st
         ({"cmd": "r {other}"}, FrameRangeError, "none of"),
         ({"cmd": "r {frame:x!}"}, FrameRangeError, "cannot be filled"),
         ({"cmd": "r {output}"}, FrameRangeError, "none of"),
+        ({}, TypeError, "cmd"),
+        ({"cmd": 7}, TypeError, "cmd must be"),
+        ({"cmd": " "}, ValueError, "no program"),
+        ({"cmd": "r", "frame": 1}, TypeError, "frame"),
         ({"cmd": "r {output}", "outputs": "o/{frame}"}, ValueError, "absolute"),
-        ({"cmd": "r {output2}", "outputs": ["/o/{frame}"]}, FrameRangeError, "none of"),
+        ({"cmd": "r {output2}", "outputs": ["/o/{frame}"]}, ValueError, "only 1 outputs"),
         ({"cmd": "r {start.real}"}, FrameRangeError, "none of"),
     ],
 )
