@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from jobqueue.errors import BrokenJobError, JobNotFoundError, JobQueueError, JobStateError
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.identity import host_name, new_name, user_name
 from jobqueue.journal import Journal
-from jobqueue.layout import HIERARCHY, OUTPUTS, ClosedToken, Entry, JobLayout, RunningToken, Token
+from jobqueue.layout import HIERARCHY, OUTPUTS, ClosedToken, Entry, JobLayout, RunningToken, Span, Token
 from jobqueue.options import check_option
 from jobqueue.outputs import clear_noted
 from jobqueue.registry import owed, send_request
@@ -127,17 +127,27 @@ def _open_for_retry(store: Store, number: int) -> JobLayout:
     return job
 
 
-def retry_items(store: Store, number: int, node: int, items: Collection[int]) -> int:
+def retry_items(store: Store, number: int, node: int, items: Collection[int], named: Callable[[Span], str]) -> int:
     """Some items of an array that have failed become ready again; how many.
+
+    Args:
+        store: the queue.
+        number: of the top-level job.
+        node: the array.
+        items: by their places.
+        named: what people call some of them.
 
     Raises:
         JobStateError: one of them has not failed, or has failed in a chunk with others, or the top-level job is done.
     """
     job = _open_for_retry(store, number)
-    found = [(place, token) for place, token in store.pieces.closed(job, "failed", node) if _wanted(job, token, items)]
+    found = [
+        (place, token) for place, token in store.pieces.closed(job, "failed", node) if _wanted(token, items, named)
+    ]
     missing = set(items).difference(*(range(token.span.start, token.span.end) for _, token in found if token.span))
     if missing:
-        raise JobStateError(f"item {min(missing)} has not failed; only what has failed can be tried again", job.dir)
+        name = named(Span(min(missing), min(missing) + 1))
+        raise JobStateError(f"{name} has not failed; only what has failed can be tried again", job.dir)
     return _retry_pieces(store, job, found)
 
 
@@ -146,15 +156,12 @@ def _retry_pieces(store: Store, job: JobLayout, pieces: Iterable[tuple[str, Clos
     return sum(token.span.size for place, token in pieces if token.span and store.pieces.retry(job, place, token))
 
 
-def _wanted(job: JobLayout, token: ClosedToken, items: Collection[int]) -> bool:
+def _wanted(token: ClosedToken, items: Collection[int], named: Callable[[Span], str]) -> bool:
     """Whether a failed token stands for some of these items, and for no others."""
     assert token.span is not None
     among = [item in items for item in range(token.span.start, token.span.end)]
     if any(among) and not all(among):
-        raise JobStateError(
-            f"items {token.span.start} to {token.span.end - 1} have run as one chunk, and failed; try all of them",
-            job.dir,
-        )
+        raise JobStateError(f"{named(token.span)} have run as one chunk, and failed; try all of them")
     return all(among)
 
 

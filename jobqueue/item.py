@@ -56,6 +56,10 @@ class ItemReader:
     def count(self) -> int:
         return self.items.info.length
 
+    def name(self, span: Span) -> str:
+        """What people call some of them: ``job100/job3:17-25``."""
+        return f"{self.reader.name}:{self.items.name(span)}"
+
     def index(self, name: int) -> int:
         """The place of an item, from 0, that people call by its frame, or by its place where there are no frames.
 
@@ -238,7 +242,7 @@ class ItemHandle:
     @property
     def name(self) -> str:
         """What people call it: ``job100/job3:17``."""
-        return f"{self._reader.reader.name}:{self._reader.items.name(Span(self.index, self.index + 1))}"
+        return self._reader.name(Span(self.index, self.index + 1))
 
     @property
     def frame(self) -> int | None:
@@ -319,4 +323,5 @@ def retry_items(items: Iterable[ItemHandle]) -> int:
     arrays = {(item.reader.reader.number, item.reader.node.node) for item in chosen}
     if len(arrays) > 1:
         raise JobStateError("these are items of several arrays; try those of one array again at a time")
-    return control.retry_items(reader.store, reader.number, reader.node().node, {item.index for item in chosen})
+    items = {item.index for item in chosen}
+    return control.retry_items(reader.store, reader.number, reader.node().node, items, chosen[0].reader.name)

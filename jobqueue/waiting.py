@@ -40,7 +40,8 @@ class View(NamedTuple):
         total: how many jobs it is, with all that it depends on; 0 once it is deleted.
         finished: how many of them have succeeded.
         running: how many run.
-        failed: the numbers in post-order (see `Node`) of those that have failed.
+        failed: the numbers in post-order (see `Node`) of those that have failed, or of which items have.
+        failures: how many have failed; each item of an array counts as a job here, as in ``total``.
     """
 
     job: JobHandle
@@ -49,6 +50,7 @@ class View(NamedTuple):
     finished: int = 0
     running: int = 0
     failed: Sequence[int] = ()
+    failures: int = 0
 
 
 def look(job: JobHandle) -> View:
@@ -67,7 +69,8 @@ def look(job: JobHandle) -> View:
         raise
     counts = summary.counts
     failed = summary.failed if nodes is None else [nodes[at] for at in summary.failed]
-    return View(job, _outcome(summary), summary.total, counts[JobState.FINISHED], counts[JobState.RUNNING], failed)
+    outcome, finished, running = _outcome(summary), counts[JobState.FINISHED], counts[JobState.RUNNING]
+    return View(job, outcome, summary.total, finished, running, failed, counts[JobState.FAILED])
 
 
 def _summarize(job: JobHandle) -> tuple[Summary, list[int] | None]:

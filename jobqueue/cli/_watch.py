@@ -61,7 +61,7 @@ def watch(
 
 
 def _say_end(arguments: argparse.Namespace, view: View) -> None:
-    name, failed = view.job.name, len(view.failed)
+    name, failed = view.job.name, view.failures
     if view.outcome is Outcome.FINISHED:
         return
     if view.outcome is Outcome.OPEN:
@@ -77,9 +77,9 @@ def _say_end(arguments: argparse.Namespace, view: View) -> None:
     for told in _failures(arguments, view, _MANY):
         label = f" ({told['label']})" if told["label"] else ""
         print(f"  {told['job']}{plain(label)}: {plain(told['error'])}\n    {told['log']}", file=sys.stderr)
-    if failed > _MANY:
+    if len(view.failed) > _MANY:
         more = command_line(arguments, "tree", name)
-        print(f"  and {failed - _MANY} more; `{more}` shows all", file=sys.stderr)
+        print(f"  and {len(view.failed) - _MANY} more; `{more}` shows all", file=sys.stderr)
     again = command_line(arguments, "retry", name.partition("/")[0])
     print(f"`{again}` runs what has failed again.", file=sys.stderr)
 
@@ -91,15 +91,17 @@ def _told(arguments: argparse.Namespace, view: View) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _error(job: JobHandle, seen: Sighting) -> str:
-    """What went wrong with a failed job, in one line."""
+def _error(job: JobHandle, seen: Sighting) -> tuple[str, str]:
+    """What went wrong with a failed job, in one line, and whose log tells more: of an array its first such item's."""
     from jobqueue.state import JobState
 
     if seen.items is None:
-        return str((reader_of(job).record(seen) or {}).get("error", "record lost"))
+        return str((reader_of(job).record(seen) or {}).get("error", "record lost")), job.name
     count = dict(seen.items)[JobState.FAILED]
     first = next(iter(job.listItems(JobState.FAILED)), None)
-    return f"{number_of(count, 'item')} failed, {first.name} with {first.error}" if first else "tried again just now"
+    if first is None:
+        return "tried again just now", job.name
+    return f"{number_of(count, 'item')} failed, {first.name} with {first.error}", first.name
 
 
 def _failures(arguments: argparse.Namespace, view: View, limit: int | None) -> list[dict[str, Any]]:
@@ -117,8 +119,8 @@ def _failures(arguments: argparse.Namespace, view: View, limit: int | None) -> l
     for number in view.failed[:limit]:
         node = hierarchy.node(number)
         job = JobHandle(reader.store, reader.number, number, node.place)
-        error = _error(job, seen[number])
-        log = command_line(arguments, "log", job.name)
+        error, name = _error(job, seen[number])
+        log = command_line(arguments, "log", name)
         found.append({"job": job.name, "label": node.label, "error": error, "log": log})
     return found
 
@@ -132,7 +134,7 @@ def _counts(views: list[View]) -> tuple[int, int, int, int]:
         sum(view.total for view in views),
         sum(view.finished for view in views),
         sum(view.running for view in views),
-        sum(len(view.failed) for view in views),
+        sum(view.failures for view in views),
     )
 
 

@@ -67,8 +67,8 @@ def _long_rows(store: Store) -> list[dict[str, Any]]:
         try:
             summary = summarize(store, store.layout.job(job.entry.number))
             details = (
-                handle.label, summary.total, summary.counts[JobState.FINISHED], len(summary.failed),
-                summary.counts[JobState.CANCELLED], summary.progress, handle.submitTime,
+                handle.label, summary.total, summary.counts[JobState.FINISHED],
+                summary.counts[JobState.FAILED], summary.counts[JobState.CANCELLED], summary.progress, handle.submitTime,
             )  # fmt: skip
         except JobNotFoundError:
             # It was deleted after it had been listed.

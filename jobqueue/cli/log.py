@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     if ":" in arguments.job:
         return _run_item(arguments, wanted)
     job = open_queue(arguments).findJob(arguments.job)
-    reader_of(job).node()
+    if reader_of(job).node().array is not None:
+        raise UsageError(f"{job.name} is an array, whose items have printed; name one: `jobqueue log {job.name}:FRAME`")
     if arguments.follow:
         _follow(job, wanted, quiet=arguments.json)
     if not arguments.follow or arguments.json:
