@@ -380,7 +380,7 @@ def test_what_cannot_be_tried_again_changes_nothing(
     queue: jobqueue.JobQueue, queue_dir: Path, run_all: RunAll, half_failed: jobqueue.JobHandle
 ) -> None:
     before = snapshot(queue_dir)
-    with pytest.raises(JobStateError, match="item 0 has not failed"):
+    with pytest.raises(JobStateError, match="job1/job0:1 has not failed"):
         queue.retryItems(queue.findItems("job1:1-6"))
     assert queue.retryItems([]) == 0
     assert snapshot(queue_dir) == before
