@@ -323,5 +323,5 @@ def retry_items(items: Iterable[ItemHandle]) -> int:
     arrays = {(item.reader.reader.number, item.reader.node.node) for item in chosen}
     if len(arrays) > 1:
         raise JobStateError("these are items of several arrays; try those of one array again at a time")
-    items = {item.index for item in chosen}
-    return control.retry_items(reader.store, reader.number, reader.node().node, items, chosen[0].reader.name)
+    wanted = {item.index for item in chosen}
+    return control.retry_items(reader.store, reader.number, reader.node().node, wanted, chosen[0].reader.name)
