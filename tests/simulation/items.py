@@ -31,6 +31,7 @@ class Items:
         self._unborn: dict[Key, dict[int, int]] = {}
         # Of an item whose result was committed, whether it is a success.
         self._committed: dict[tuple[int, int, int], bool] = {}
+        self._is_whole = True
 
     def all(self) -> Iterator[Place]:
         """All tokens of arrays."""
@@ -60,6 +61,8 @@ class Items:
 
     def moved(self, before: Place | None, after: Place | None, change: Change, *, is_published: bool) -> None:
         """A token of an array has moved, was born, or has gone to trash/."""
+        # Of a job that is deleted parts are gone already, and nobody has to care for the others.
+        self._is_whole = is_published
         if before is None:
             assert after is not None
             self._born(after, change)
@@ -111,7 +114,8 @@ class Items:
         if after.token.attempt != before.token.attempt + (move == ("ready", "running")):
             self._violate(f"the number of attempts is wrong: {change}")
         unborn = self._unborn[before.job, before.node]
-        if old.owed is not None and old.end in unborn and (new.end, new.owed) != (old.end, old.owed):
+        is_unborn = old.owed is not None and old.end in unborn and (new.end, new.owed) != (old.end, old.owed)
+        if is_unborn and self._is_whole:
             self._violate(f"what it owes is forgotten: {change}")
         if new.end != old.end:
             if new.end > old.end or new.owed != old.end:
@@ -127,6 +131,8 @@ class Items:
 
     def _check_cover(self, job: int, node: int, change: Change) -> None:
         """Each item has one token, or is owed."""
+        if not self._is_whole:
+            return
         spans = [place.token.span for place in self.places[job, node].values() if place.token.span]
         bounds = sorted([(span.start, span.end) for span in spans] + list(self._unborn[job, node].items()))
         at = 0
