@@ -66,9 +66,10 @@ def _long_rows(store: Store) -> list[dict[str, Any]]:
         handle = JobHandle(store, job.entry.number, None, "")
         try:
             summary = summarize(store, store.layout.job(job.entry.number))
+            counts = summary.counts
             details = (
-                handle.label, summary.total, summary.counts[JobState.FINISHED],
-                summary.counts[JobState.FAILED], summary.counts[JobState.CANCELLED], summary.progress, handle.submitTime,
+                handle.label, summary.total, counts[JobState.FINISHED], counts[JobState.FAILED],
+                counts[JobState.CANCELLED], summary.progress, handle.submitTime,
             )  # fmt: skip
         except JobNotFoundError:
             # It was deleted after it had been listed.
