@@ -1,0 +1,220 @@
+"""Arrays and real workers: what is run how often when processes end in the middle of a chunk."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import jobqueue
+from jobqueue.state import JobState
+from tests.acceptance.worker.driver import Gate, Queue, Worker, is_alive, lines, until
+from tests.soundness import assert_sound
+
+START = Callable[..., Worker]
+
+
+class Scene:
+    """An array of pieces of Python, each of which notes that it runs.
+
+    Args:
+        q: the queue.
+        directory: where that is noted.
+    """
+
+    def __init__(self, q: Queue, directory: Path) -> None:
+        self._q = q
+        self.log = directory / "ran"
+
+    def submit(self, texts: list[str], chunk: int | str = 100, **options: object) -> jobqueue.JobHandle:
+        """The array's handle."""
+        root = self._q.queue.createJobRoot()
+        note = f"import os\nos.write(os.open({str(self.log)!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT), b'%d\\n')\n"
+        over = {"text": [note % item + text for item, text in enumerate(texts)]}
+        array = root.createJobArray("code", over=over, chunk=chunk)
+        for name, value in options.items():
+            setattr(array.options, name, value)
+        return root.activate().listSubJobs()[0]
+
+    def runs(self) -> list[int]:
+        """How often each item was run, as far as any was."""
+        counts = Counter(int(line) for line in lines(self.log))
+        return [counts[item] for item in range(max(counts, default=-1) + 1)]
+
+
+@pytest.fixture
+def scene(q: Queue, tmp_path: Path) -> Scene:
+    return Scene(q, tmp_path)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path)
+
+
+def states(array: jobqueue.JobHandle) -> list[str]:
+    return [item.state.value for item in array.listItems()]
+
+
+# --- deaths -----------------------------------------------------------------------------------------------------------
+
+
+def test_after_the_death_of_a_slot_only_what_was_not_finished_runs_again(
+    q: Queue, scene: Scene, start: START, gate: Gate
+) -> None:
+    array = scene.submit(["print('printed')", "", f"{gate.code}", "", ""])
+    worker = start("--slots", "1", "--exit-when-empty")
+    slot = gate.wait_for()
+    assert states(array) == ["running"] * 5
+    os.kill(slot, signal.SIGKILL)
+    gate.wait_for(2)
+    gate.open()
+    assert worker.ends() == 0
+    assert scene.runs() == [1, 1, 2, 1, 1]
+    assert states(array) == ["finished"] * 5
+    assert [item.attempt for item in array.listItems()] == [1, 1, 2, 2, 2]
+    printed = array.item(0).reader.printed(0)
+    assert printed and printed.texts["stdout"] == b"printed\n"
+    views = array.item(2).reader.attempts(2)
+    assert [(view.attempt, view.state) for view in views] == [(1, "died"), (2, "finished")]
+    # The others were only on their way.
+    assert [view.state for view in array.item(3).reader.attempts(3)] == ["given back", "finished"]
+    assert set(assert_sound(q.dir)[1]) == {"finished"}
+
+
+def test_a_poison_item_fails_and_the_others_finish(q: Queue, scene: Scene, start: START) -> None:
+    array = scene.submit(["", "", "os.kill(os.getpid(), 9)", "", ""], maxAttempts=3)
+    assert start("--slots", "1", "--exit-when-empty").ends() == 0
+    assert scene.runs() == [1, 1, 3, 1, 1]
+    assert states(array) == ["finished", "finished", "failed", "finished", "finished"]
+    assert str(array.item(2).error).endswith("; 3 attempts have died")
+    assert set(q.folder(1, "blocked")) == {"0000001.0.0.0"}
+    assert_sound(q.dir)
+
+
+def test_after_the_death_of_a_worker_another_commits_what_it_had_noted(
+    q: Queue, scene: Scene, start: START, gate: Gate
+) -> None:
+    array = scene.submit(["result = 'noted'", "", gate.code, "", ""], chunk=4)
+    first = start("--slots", "1")
+    gate.wait_for()
+    slots = first.slots()
+    first.process.kill()
+    first.process.communicate()
+    until(lambda: not any(map(is_alive, slots)), "its slots are gone")
+    second = start("--slots", "1", "--exit-when-empty")
+    gate.wait_for(2)
+    gate.open()
+    assert second.ends() == 0
+    assert scene.runs() == [1, 1, 2, 1, 1]
+    assert (states(array), array.item(0).result) == (["finished"] * 5, "noted")
+    assert q.workers() == []
+    assert set(assert_sound(q.dir)[1]) == {"finished"}
+
+
+# --- ends that somebody wants -----------------------------------------------------------------------------------------
+
+
+def test_a_timeout_is_each_items_own(q: Queue, scene: Scene, start: START) -> None:
+    """Together they take longer than it, which no one of them does but the last but one."""
+    short = "import time; time.sleep(0.3)"
+    array = scene.submit([short, short, short, short, "import time; time.sleep(1000)", short], timeout=1.0)
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    assert scene.runs() == [1] * 6
+    assert states(array) == ["finished"] * 4 + ["failed", "finished"]
+    assert array.item(4).error == "it ran longer than its timeout of 1 s"
+    assert_sound(q.dir)
+
+
+def test_a_cancelled_array_ends_in_the_middle_of_a_chunk(q: Queue, scene: Scene, start: START, gate: Gate) -> None:
+    array = scene.submit(["", gate.code, "", ""], chunk=3)
+    worker = start("--slots", "1", "--exit-when-empty")
+    slot = gate.wait_for()
+    q.queue.listJobs()[0].cancel()
+    assert worker.ends() == 0
+    assert not is_alive(slot)
+    assert scene.runs() == [1, 1]
+    assert set(states(array)) == {"cancelled"}
+    assert set(assert_sound(q.dir)[1]) == {"cancelled"}
+
+
+def test_a_deleted_array_ends_in_the_middle_of_a_chunk(q: Queue, scene: Scene, start: START, gate: Gate) -> None:
+    scene.submit(["", gate.code, "", ""], chunk=3)
+    worker = start("--slots", "1")
+    slot = gate.wait_for()
+    q.queue.deleteJobs(q.queue.listJobs())
+    until(lambda: not (q.dir / "job1").exists(), "its directory is gone")
+    assert not is_alive(slot)
+    worker.signal(signal.SIGTERM)
+    assert worker.ends() == 0
+    assert scene.runs() == [1, 1]
+    assert os.listdir(q.dir / "trash") == []
+    assert q.workers() == []
+
+
+def test_a_worker_that_drains_gives_back_the_rest_of_its_chunk(
+    q: Queue, scene: Scene, start: START, gate: Gate
+) -> None:
+    array = scene.submit(["", gate.code, "", ""], chunk=4)
+    worker = start("--slots", "1")
+    gate.wait_for()
+    worker.signal(signal.SIGTERM)
+    worker.wait_to_say("finish")
+    gate.open()
+    assert worker.ends() == 0
+    assert scene.runs() == [1, 1]
+    assert states(array) == ["finished", "finished", "ready", "ready"]
+    assert q.folder(1, "ready") == ["0000000-00000002-00000004.1.3.0"]
+    assert start("--slots", "1", "--exit-when-empty").ends() == 0
+    assert scene.runs() == [1] * 4
+    assert set(assert_sound(q.dir)[1]) == {"finished"}
+
+
+def test_a_worker_that_is_told_to_end_at_once_charges_nothing(q: Queue, scene: Scene, start: START, gate: Gate) -> None:
+    array = scene.submit(["", gate.code, "", ""], chunk=4)
+    worker = start("--slots", "1")
+    gate.wait_for()
+    worker.signal(signal.SIGTERM)
+    worker.wait_to_say("finish")
+    worker.signal(signal.SIGTERM)
+    worker.ends()
+    assert states(array) == ["finished", "ready", "ready", "ready"]
+    assert all(name.endswith(".0") for name in q.folder(1, "ready"))
+    assert_sound(q.dir)
+
+
+# --- several at once --------------------------------------------------------------------------------------------------
+
+
+def test_several_workers_run_each_item_once(q: Queue, scene: Scene, start: START) -> None:
+    bad = "raise RuntimeError('no')"
+    array = scene.submit([bad if item % 100 == 50 else f"result = {item}" for item in range(600)], chunk="auto")
+    workers = [start("--slots", "2", "--exit-when-empty") for _ in range(2)]
+    assert [worker.ends() for worker in workers] == [0, 0]
+    assert scene.runs() == [1] * 600
+    assert array.countItemsByState()[JobState.FINISHED] == 594
+    assert [item.index for item in array.listItems(JobState.FAILED)] == [50, 150, 250, 350, 450, 550]
+    assert [array.item(item).result for item in (0, 49, 51, 599)] == [0, 49, 51, 599]
+    assert_sound(q.dir)
+    # Nothing is left of what splits were prepared with.
+    assert q.workers() == []
+
+
+def test_an_idle_slot_takes_what_a_slow_chunk_has_not_begun(q: Queue, scene: Scene, start: START, gate: Gate) -> None:
+    array = scene.submit(["", gate.code, "", ""], chunk=4)
+    worker = start(
+        "--slots", "2", "--exit-when-empty", after="import jobqueue.worker.chunks as chunks\nchunks.SLOW_S = 0.2"
+    )
+    gate.wait_for()
+    until(lambda: states(array)[2:] == ["finished"] * 2, "the other slot has run the rest")
+    assert states(array)[1] == "running"
+    gate.open()
+    assert worker.ends() == 0
+    assert scene.runs() == [1] * 4
+    assert [item.attempt for item in array.listItems()] == [1, 1, 2, 2]
+    assert set(assert_sound(q.dir)[1]) == {"finished"}
