@@ -56,8 +56,8 @@ lab: .venv/dev ## all kinds of shares in real guests: tests, faults, power cuts,
 	@for kind in local nfs3 nfs4.2 smb; do $(BIN)/python -m tests.lab.power --share $$kind --cuts $(LAB_RUNS) || exit 1; done
 	@$(BIN)/python -m tests.lab.recovery
 
-bench: .venv/bench/ready ## our bars, and other queues side by side: an hour and a half (BENCH_ARGS=--quick: some minutes)
-	@.venv/bench/bin/python -m benchmarks $(BENCH_ARGS)
+bench: .venv/dev .venv/bench/ready ## our bars, and other queues side by side: over an hour (BENCH_ARGS=--quick: some minutes)
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 lint: .venv/dev ## ruff and mypy
 	$(BIN)/ruff check
@@ -91,7 +91,7 @@ clean: ## remove what the other targets made
 	@$(call install,.venv) -e '.[test,docs,lint]'
 	@touch $@ .venv/demo
 
-# Other queues bring much along, so they get an environment of their own.
+# Other queues bring much along, so they get an environment of their own; it is part of .venv, and goes with it.
 .venv/bench/ready: .venv/python
 	@echo "Setting up .venv/bench (once)."
 	@rm -rf .venv/bench

@@ -3,7 +3,7 @@
     python -m benchmarks [--quick] [--only bars|peers] [--peers NAME[,NAME...]]
 
 The raw figures are written to a file in `benchmarks/results/`, and the tables to the terminal, also when it is ended
-with Ctrl-C. What the documentation shows is made of such a file: `python -m benchmarks.report FILE`.
+with Ctrl-C. What the documentation shows is made of such a file: `benchmarks.report`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures: dict[str, Any] = {
         "begun": begun,
         "machine": machine.describe(side_by_side.folders()),
-        "versions": {name: PEERS[name].version() for name in peers},
+        "versions": side_by_side.versions(peers),
         "extent": extent._asdict(),
         "load": [machine.load()],
         "bars": [],

@@ -1,6 +1,6 @@
 """Makes the tables of the documentation, and its plots, of the raw figures of a run.
 
-    python -m benchmarks.report benchmarks/results/FILE
+    .venv/bench/bin/python -m benchmarks.report benchmarks/results/FILE
 
 The page is written by people; what stands between ``<!-- NAME -->`` and ``<!-- end -->`` is replaced.
 """

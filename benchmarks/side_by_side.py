@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.drive import Plan
@@ -69,6 +70,26 @@ def folders() -> dict[str, str]:
     """Where is measured."""
     shm = "/dev/shm"
     return {TMPFS: shm if os.access(shm, os.W_OK) else tempfile.gettempdir(), DISK: tempfile.gettempdir()}
+
+
+def python_of(peer: str) -> str:
+    """The interpreter that a peer is measured with: ours in our own environment, the others in theirs.
+
+    With theirs ours would be another program: where Redis's client is installed, say, our worker would load it, too.
+    """
+    is_ours = PEERS[peer].package == PEERS[OURS].package
+    return sys.executable if is_ours else str(Path(sys.prefix) / "bench" / "bin" / "python")
+
+
+def versions(peers: list[str]) -> dict[str, str]:
+    """The versions that are measured."""
+    program = "import sys; from benchmarks.peers import PEERS; print(PEERS[sys.argv[1]].version())"
+    return {
+        name: subprocess.run(
+            [python_of(name), "-c", program, name], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.strip()
+        for name in peers
+    }
 
 
 def measure(extent: Extent, peers: list[str], progress: Progress) -> Iterator[Run]:
@@ -154,7 +175,7 @@ def kills(extent: Extent, peers: list[str]) -> Iterator[Run]:
 
 def _run(plan: Plan, place: str, number: int) -> Run:
     """One run in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.drive", json.dumps(plan._asdict())]
+    command = [python_of(plan.peer), "-m", "benchmarks.drive", json.dumps(plan._asdict())]
     load = os.getloadavg()[0]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
     found: Run = {}

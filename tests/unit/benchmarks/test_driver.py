@@ -15,7 +15,7 @@ import pytest
 from benchmarks import work
 from benchmarks.drive import WORKS, Driver, Ground, LateError, Plan, Stage, wait_until
 from benchmarks.peers.base import Job, Peer, PeerError
-from benchmarks.side_by_side import BARE, FULL, OURS, QUICK, Extent, Patience, _timed
+from benchmarks.side_by_side import BARE, FULL, OURS, QUICK, Extent, Patience, _timed, python_of
 
 
 class Threads(Peer):
@@ -196,3 +196,8 @@ def test_what_takes_long_is_done_three_times() -> None:
         patience.note(plan, "tmpfs", _with(10_000, drain_s=40.0))
         patience.note(plan, "tmpfs", _with(100, drain_s=0.4))
     assert patience.shortened(plan, "tmpfs") == plan._replace(sizes=(100,))
+
+
+def test_ours_is_measured_in_our_own_environment_and_the_others_in_theirs() -> None:
+    assert python_of(OURS) == python_of(BARE) == sys.executable
+    assert Path(python_of("jug")) == Path(sys.prefix) / "bench" / "bin" / "python"
