@@ -45,7 +45,8 @@ simulate: .venv/dev ## 5,000 schedules on a share that lies (SIMULATE_ARGS="--se
 	$(BIN)/python -m tests.simulation $(or $(SIMULATE_ARGS),--seeds 0-5000 --jobs 2)
 
 faults: .venv/dev ## death and errors at every call of every flow and of the real programs (CI: a part a day)
-	FAULTS=all $(BIN)/python -m pytest tests/faults tests/acceptance/worker/test_every_call.py
+	FAULTS=all $(BIN)/python -m pytest tests/faults tests/acceptance/worker/test_every_call.py \
+	  tests/acceptance/cli/test_every_call_of_people.py
 
 sabotage: .venv/dev ## breaks the protocol on purpose, line by line; the tests have to notice (SABOTAGE_ARGS="NAME|--part N/M")
 	@$(BIN)/python -m tests.sabotage $(SABOTAGE_ARGS)
