@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from jobqueue.attempt import Attempt
-from jobqueue.errors import BrokenJobError
+from jobqueue.errors import BrokenJobError, FrameRangeError
 from jobqueue.fields import Chunk as Piece
 from jobqueue.hierarchy import Node
-from jobqueue.items import ArrayInfo, Frames, Values
+from jobqueue.items import ArrayInfo, Frames, Values, called
 from jobqueue.layout import JobLayout, RunningToken, Span, job_name, temporary_name
 from jobqueue.outputs import Outputs
 from jobqueue.store import Store
@@ -38,16 +38,17 @@ class ArrayItems:
         self.store = store
         self.job = job
         self.node = node
-        self.frames = None if self.info.frames is None else Frames(self.info.frames)
+        try:
+            self.frames = None if self.info.frames is None else Frames(self.info.frames)
+        except FrameRangeError as error:
+            raise BrokenJobError(f"the frames of job {node.node} cannot be read ({error})", job.hierarchy) from error
         if self.frames is not None and len(self.frames) != self.info.length:
             raise BrokenJobError(f"the array has {self.info.length} items and {len(self.frames)} frames", job.hierarchy)
         self._values = Values(store.share, job.items(node.node), self.info.length) if self.frames is None else None
 
     def name(self, span: Span) -> str:
-        """What people call some items: by their frames, or else by their places, from 0."""
-        if self.frames is not None:
-            return self.frames.text(span)
-        return str(span.start) if span.size == 1 else f"{span.start}-{span.end - 1}"
+        """What people call some of them."""
+        return called(self.frames, span)
 
     def until_gap(self, span: Span) -> int:
         """The end of the items that may be taken at once; a program that is told two frames works on all between."""

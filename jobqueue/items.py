@@ -23,6 +23,8 @@ AUTO = "auto"
 # So many items' values lie in one line of their file.
 _BLOCK_ITEMS = 1024
 _OFFSET_BYTES = 14
+# A range of frames may have any number of parts, and its name stands in logs and in the environment.
+_NAMED_PARTS = 8
 _PARAMETERS = ("frame", "frames", "", "{}")
 
 
@@ -106,17 +108,31 @@ class Frames(Sequence[int]):
         part = bisect.bisect_right(self._starts, span.start) - 1
         return min(span.end, self._starts[part + 1])
 
-    def text(self, span: Span) -> str:
-        """Some frames as a range, which may have several parts."""
-        found = []
+    def text(self, span: Span, most: int | None = None) -> str:
+        """Some frames as a range, which may have several parts.
+
+        Args:
+            span: their places.
+            most: of more parts than so many only these and the last frame are named.
+        """
+        found: list[str] = []
         start = span.start
         while start < span.end:
+            if len(found) == most:
+                return ",".join([*found, "...", str(self[span.end - 1])])
             end = self.until_gap(Span(start, span.end))
             first, last = self[start], self[end - 1]
             step = abs(self[start + 1] - first) if end - start > 1 else 1
             found.append(str(first) if first == last else f"{first}-{last}" + (f"x{step}" if step > 1 else ""))
             start = end
         return ",".join(found)
+
+
+def called(frames: Frames | None, span: Span) -> str:
+    """What people call some items: by their frames, or else by their places, from 0; of very many not all."""
+    if frames is not None:
+        return frames.text(span, most=_NAMED_PARTS)
+    return str(span.start) if span.size == 1 else f"{span.start}-{span.end - 1}"
 
 
 def _double_in(parts: Sequence[range]) -> int | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from jobqueue.control import remove_rest
+from jobqueue.errors import FrameRangeError
 from jobqueue.hierarchy import Node
+from jobqueue.items import Frames, called
 from jobqueue.journal import Journal, read_record
 from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, ClosedToken, JobLayout, Record, RunningToken, job_name
 from jobqueue.options import effective_options
@@ -78,10 +81,15 @@ class Count(NamedTuple):
         return f"{self.number} of {self.limit} attempts have {self.kind}"
 
 
-def _items(token: RunningToken) -> str:
+def _with_items(name: str, token: RunningToken, node: Node | None) -> str:
+    """What people call the items of a token."""
     assert token.span is not None
-    last = token.span.end - 1
-    return str(last) if last == token.span.start else f"{token.span.start}-{last}"
+    frames = None
+    # What cannot be read keeps nothing from being given back.
+    with suppress(FrameRangeError):
+        if node is not None and node.array is not None and node.array.frames is not None:
+            frames = Frames(node.array.frames)
+    return f"{name}:{called(frames, token.span)}"
 
 
 class Aftermath:
@@ -237,7 +245,7 @@ class Aftermath:
         if token.span is None:
             self._give_back_or_fail(owner, token, ending, (name, node))
         elif left := self._salvage(owner, token, node, is_blamed=ending.action != "stop"):
-            self._give_back_or_fail(owner, left, ending, (f"{name}, item {_items(left)}", node))
+            self._give_back_or_fail(owner, left, ending, (_with_items(name, left, node), node))
 
     def _give_back_or_fail(
         self, owner: str, token: RunningToken, ending: Ending, what: tuple[str, Node | None]

@@ -22,7 +22,7 @@ from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.runner import Step
 from jobqueue.worker.sweep import sweep
 from tests.soundness import assert_sound
-from tests.support_arrays import Shop, theatre
+from tests.support_arrays import Shop, submit_frames, theatre
 from tests.support_share import Call, HookedShare, watched_calls
 from tests.support_worker import worker_on
 
@@ -471,6 +471,17 @@ def test_a_write_that_fails_is_made_again_in_another_journal(shop: Shop, nth: in
     assert shop.states(array) == ["finished", "finished", "failed", "finished", "finished", "finished"]
     assert shop.worker.slots == 2
     assert_sound(shop.queue_dir)
+
+
+@pytest.mark.parametrize("frames", ["1-x", "1-7"])
+def test_an_array_whose_frames_cannot_be_read_is_set_aside(shop: Shop, frames: str) -> None:
+    submit_frames(shop.queue, "1-6", chunk=3)
+    path = shop.queue_dir / "job1/.hierarchy"
+    path.write_bytes(path.read_bytes().replace(b'"frames":"1-6"', b'"frames":"%s"' % frames.encode()))
+    assert shop.worker.run_all() == []
+    (entry,) = shop.store.index.all()
+    assert entry.folder == "held"
+    assert len(os.listdir(shop.store.layout.job(1).ready)) == 1
 
 
 def test_an_array_whose_values_cannot_be_read_is_set_aside(shop: Shop) -> None:

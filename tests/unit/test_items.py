@@ -20,6 +20,7 @@ from jobqueue.items import (
     ArrayInfo,
     Frames,
     Values,
+    called,
     describe_array,
     encode_values,
     parameter_of,
@@ -79,6 +80,16 @@ def test_some_frames_as_text_are_read_as_the_same_frames(text: str, data: st.Dat
     start = data.draw(st.integers(0, len(frames) - 1))
     span = Span(start, data.draw(st.integers(start + 1, len(frames))))
     assert parse_frames(frames.text(span)) == parse_frames(text)[span.start : span.end]
+
+
+def test_of_very_many_frames_not_all_are_named() -> None:
+    """The name of a chunk stands in logs, and in the environment of its items."""
+    frames = Frames(",".join(str(7 * frame) for frame in range(1000)))
+    assert called(frames, Span(0, 3)) == "0,7,14"
+    assert called(frames, Span(0, 8)) == "0,7,14,21,28,35,42,49"
+    assert called(frames, Span(0, 1000)) == "0,7,14,21,28,35,42,49,...,6993"
+    assert (called(None, Span(3, 4)), called(None, Span(3, 1000))) == ("3", "3-999")
+    assert parse_frames(frames.text(Span(0, 1000))) == list(frames)
 
 
 @_SOME

@@ -88,7 +88,9 @@ def test_after_the_death_of_a_slot_only_what_was_not_finished_runs_again(
 
 def test_a_poison_item_fails_and_the_others_finish(q: Queue, scene: Scene, start: START) -> None:
     array = scene.submit(["", "", "os.kill(os.getpid(), 9)", "", ""], maxAttempts=3)
-    assert start("--slots", "1", "--exit-when-empty").ends() == 0
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    assert worker.says("job1/job0:2 has failed") and worker.says("`jobqueue retry job1/job0:2` runs it again")
     assert scene.runs() == [1, 1, 3, 1, 1]
     assert states(array) == ["finished", "finished", "failed", "finished", "finished"]
     assert str(array.item(2).error).endswith("; 3 attempts have died")
