@@ -82,22 +82,22 @@ SABOTAGES = (
     # --- tokens ------------------------------------------------------------------------------------------------------
     Sabotage(
         "no-slot-in-the-name", "jobqueue/tokens.py",
-        "token.move + 1, token.charged, slot)\n        running = ",
-        "token.move + 1, token.charged, 1)\n        running = ",
+        "token.move + 1, token.charged, slot, token.span\n        )\n        running = ",
+        "token.move + 1, token.charged, 1, token.span\n        )\n        running = ",
         "two slots of one worker take one token for theirs",
         ("tests/races/test_claiming.py",),
     ),
     Sabotage(
         "move-not-counted", "jobqueue/tokens.py",
-        "        ready = Token(running.node, running.attempt, running.move + 1, charged)\n",
-        "        ready = Token(running.node, running.attempt, running.move, charged)\n",
+        "        ready = Token(running.node, running.attempt, running.move + 1, charged, ",
+        "        ready = Token(running.node, running.attempt, running.move, charged, ",
         "a token gets a name that it had before",
         ("tests/unit/test_tokens.py",),
     ),
     Sabotage(
         "attempt-not-counted", "jobqueue/tokens.py",
-        "RunningToken(job.number, token.node, token.attempt + 1, ",
-        "RunningToken(job.number, token.node, max(1, token.attempt), ",
+        "            job.number, token.node, token.attempt + 1, ",
+        "            job.number, token.node, max(1, token.attempt), ",
         "two attempts share a directory and their outputs",
         (_DEATHS, "-k", "bring_all and (Run-all or Sweep)"),
     ),
@@ -249,32 +249,33 @@ SABOTAGES = (
     ),
     Sabotage(
         "commit-before-record", "jobqueue/worker/runner.py",
-        "            slot, offset = insist(store, what, lambda: self._record(record))\n",
-        "            slot, offset = self._journal_slot, self._journal._file.offset\n"
-        "            store.tokens.try_commit(token, self._worker, slot, offset)\n"
-        "            self._record(record)\n",
+        "            place = insist(store, what, lambda: self._record(record))\n",
+        "            store.tokens.try_commit(token, self._worker, self._slot, self._pen._journal._file.offset)\n"
+        "            place = self._record(record)\n",
         "a death after the commit loses the record",
         (_DEATHS, "-k", "bring_all and Run-all"),
     ),
     Sabotage(
         "record-not-synced", "jobqueue/worker/runner.py",
-        "        return slot, self._append(record, sync=lasting)\n",
-        "        return slot, self._append(record, sync=False)\n",
+        "        return self._pen.append(record, sync=lasting)\n",
+        "        return self._pen.append(record, sync=False)\n",
         "a power cut turns a failure into a success",
         ("tests/unit/test_execution_order.py", "tests/unit/test_kinds_of_shares.py", "tests/unit/test_publishing.py"),
     ),
     Sabotage(
-        "append-after-a-torn-line", "jobqueue/worker/runner.py",
-        "            self._journal_slot = self._host.new_slot()\n            self._numbers",
-        "            self._numbers",
+        "append-after-a-torn-line", "jobqueue/worker/pen.py",
+        "            self._slot = self._new_slot()\n            self.numbers",
+        "            self.numbers",
         "a journal goes on after a line that is torn, or that was not synced",
         ("tests/unit/test_slots_in_doubt.py",),
     ),
     Sabotage(
         "outputs-before-commit", "jobqueue/worker/runner.py",
-        "            won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, slot, offset))\n",
+        "            won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, place.slot, "
+        "place.offset))\n",
         "            from jobqueue.outputs import publish\n            publish(store.share, record)\n"
-        "            won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, slot, offset))\n",
+        "            won = insist(store, what, lambda: store.tokens.try_commit(token, self._worker, place.slot, "
+        "place.offset))\n",
         "a superseded attempt writes over the winner's files",
         ("tests/races/test_superseded_outputs.py",),
     ),
@@ -438,8 +439,8 @@ SABOTAGES = (
     # --- trouble -----------------------------------------------------------------------------------------------------
     Sabotage(
         "a-full-disk-fails-a-job", "jobqueue/attempt.py",
-        "            return insist(self._store, what, declare, refusals=_REFUSALS)\n",
-        "            return declare()\n",
+        "            return insist(self._store, what, lambda: declare(self.outputs), refusals=_REFUSALS)\n",
+        "            return declare(self.outputs)\n",
         "a job that declares an output on a full disk has failed",
         ("tests/unit/test_declaring_in_trouble.py",),
     ),
