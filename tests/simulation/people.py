@@ -12,6 +12,8 @@ from jobqueue.testing.host import ModelHost
 from tests.simulation.scene import SHAPES, Scene, attached
 
 _TRIES = 5
+# Of what leaves a job half done if it is given up: longer than any trouble lasts.
+_MANY_TRIES = 1000
 
 
 class Person:
@@ -48,9 +50,9 @@ class Person:
             )[0]
             action()
 
-    def _insist(self, act: Callable[[], object]) -> bool:
+    def _insist(self, act: Callable[[], object], tries: int = _TRIES) -> bool:
         """Whether it was done; says what the queue says to it."""
-        for _ in range(_TRIES):
+        for _ in range(tries):
             try:
                 act()
             except JobQueueError as error:
@@ -111,7 +113,7 @@ class Person:
     def _do(self, action: str, job: jobqueue.JobHandle) -> None:
         acts = {"cancel": job.cancel, "retry": job.retry, "delete": lambda: self._queue.deleteJobs(job)}
         for _ in range(_TRIES):
-            if self._insist(acts[action]):
+            if self._insist(acts[action], _MANY_TRIES):
                 break
 
     def finish(self, share: Share, action: str, number: int) -> None:

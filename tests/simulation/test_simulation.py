@@ -13,7 +13,7 @@ import pytest
 from jobqueue.index import Index
 from jobqueue.layout import Entry
 from jobqueue.registry import Registration
-from jobqueue.share import AMBIGUOUS, Removal, Share
+from jobqueue.share import Removal
 from jobqueue.store import Store
 from jobqueue.testing import Anomalies, ModelHost, ModelShare
 from jobqueue.tokens import Tokens
@@ -49,6 +49,18 @@ def test_when_nothing_befalls_nobody_is_taken_for_dead_and_no_attempt_is_lost() 
         story = play.story()
         assert " is dead: " not in story
         assert "ready again" not in story
+
+
+# Chance seldom brings so many errors, half of them of calls that were executed.
+_NO_CALL_IS_SURE = Troubles(
+    Anomalies(silly_rename=True, stale_missing=1.0, errors=0.3),
+    kills=0, suspends=0, outages=0, jumps=0, stickiness=0.9, heals_at=300,
+)  # fmt: skip
+
+
+def test_where_every_third_call_fails_every_job_comes_to_its_end_once() -> None:
+    for seed in range(100):
+        _run(Play(seed, _NO_CALL_IS_SURE), f"--seed {seed}, with the troubles of this test")
 
 
 @pytest.mark.parametrize("name", PLAYS)
@@ -91,18 +103,6 @@ def test_a_seed_tells_the_same_story_in_every_process() -> None:
 # --- teeth ------------------------------------------------------------------------------------------------------------
 
 
-def _no_second_look(
-    self: Share, source_dir: str, source: str, target_dir: str, target: str, *, left: list[str] | None = None
-) -> bool:
-    try:
-        os.rename(f"{source_dir}/{source}", f"{target_dir}/{target}")
-    except OSError as error:
-        if error.errno not in AMBIGUOUS:
-            raise
-        return False
-    return True
-
-
 def _rmdir_elects(self: Any, job: Any, parent: int) -> bool:
     return self._share.remove_dir(job.latch(parent)) is Removal.REMOVED
 
@@ -124,8 +124,9 @@ def _forgets_the_running(self: Aftermath, slots: Any, ending: Any, spool: Any) -
     return None
 
 
+# The second look of a rename is not among them: reconciling heals nearly all that it would see, so chance needs
+# thousands of plays to show what it is for. tests/unit/test_share.py holds it.
 _SABOTAGES: list[tuple[Any, str, Callable[..., Any]]] = [
-    (Share, "try_move", _no_second_look),
     (Tokens, "is_unlatched", _rmdir_elects),
     (Tokens, "is_unlatched", _never_waits),
     (Index, "wake", _no_wake),
@@ -148,7 +149,7 @@ def _play_until_it_is_found() -> None:
     for name in ("one", "parent"):
         for plan in first_steps(name):
             SmallPlay(name, plan).run()
-    for seed in range(2500):
+    for seed in range(300):
         Play(seed).run()
 
 
