@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from jobqueue.identity import boot_id, host_name, is_process_gone, pid_namespace
 from jobqueue.layout import FALSE_DEATH, is_worker_name
+from jobqueue.pace import Pace
 from jobqueue.registry import read_info
 from jobqueue.store import Store
 
@@ -72,11 +73,13 @@ class Watch:
     Args:
         store: the queue.
         me: the name of the worker that looks.
+        pace: its beats; it is told how many workers there are.
     """
 
-    def __init__(self, store: Store, me: str) -> None:
+    def __init__(self, store: Store, me: str, pace: Pace) -> None:
         self._store = store
         self._me = me
+        self._pace = pace
         self._here = (host_name(), boot_id(), pid_namespace())
         self._pulses: dict[str, _Pulse] = {}
         self._beats = 0
@@ -107,7 +110,7 @@ class Watch:
         """
         now = self._store.share.clock.boottime()
         self._beats += 1
-        if now - self._beaten_at > _GAP_BEATS * self._store.config.beat_s:
+        if now - self._beaten_at > _GAP_BEATS * self._pace.beat_s:
             for pulse in self._pulses.values():
                 pulse.is_fresh = True
         self._beaten_at = now
@@ -137,6 +140,7 @@ class Watch:
             if pulse is None or not pulse.info:
                 info = read_info(self._store, name) or {}
                 self._pulses.setdefault(name, _Pulse(info)).info = info
+        self._pace.seen(len(there) + 1)
 
     def _to_look_at(self, *, is_turn: bool) -> list[str]:
         found = []

@@ -161,7 +161,7 @@ class InProcessWorker:
                 attempt = self._runner.current
                 if attempt is not None:
                     attempt.show()
-                if clock.monotonic() - beaten_at >= self._store.config.beat_s:
+                if clock.monotonic() - beaten_at >= self._place.pace.beat_s:
                     beaten_at = clock.monotonic()
                     self._beat()
             except OSError as error:

@@ -18,7 +18,7 @@ errors clock layout system words
 share params frames graph
 mounts
 identity options
-config hierarchy journal index proc
+config hierarchy journal index proc pace
 tokens outputs
 procs procs._check procs._program procs.blender procs.command procs.dumpenv procs.ffmpeg procs.maya procs.povray
 procs.python procs.renderrib

@@ -366,7 +366,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "no-reset-after-a-gap", "jobqueue/liveness.py",
-        "        if now - self._beaten_at > _GAP_BEATS * self._store.config.beat_s:\n",
+        "        if now - self._beaten_at > _GAP_BEATS * self._pace.beat_s:\n",
         "        if False:\n",
         "after an outage everybody takes everybody for dead",
         ("tests/unit/test_liveness.py",),
@@ -434,6 +434,14 @@ SABOTAGES = (
         "                raise\n",
         "a job that only its submitter may read keeps all others from being run",
         ("tests/unit/test_others.py",),
+    ),
+    # --- many workers ------------------------------------------------------------------------------------------------
+    Sabotage(
+        "beats-are-stretched-at-once", "jobqueue/pace.py",
+        "            self._doubled += 1\n",
+        "            self._doubled = wanted\n",
+        "in a farm that grows a worker is silent to those who have not noticed yet",
+        ("tests/unit/test_pace.py",),
     ),
     # --- trouble -----------------------------------------------------------------------------------------------------
     Sabotage(

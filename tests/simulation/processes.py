@@ -171,6 +171,7 @@ class SimSlotProcess(SlotProcess):
         self._numbers = []
         self._words = set()
         self._store = store
+        self._calls_told = store.share.calls_made()
         self._runner = Runner(store, seat, self, slot.spool)
 
     def live(self) -> int:

@@ -12,6 +12,7 @@ import pytest
 from jobqueue.errors import BrokenJobError
 from jobqueue.identity import describe_process
 from jobqueue.layout import JobLayout
+from jobqueue.pace import Pace
 from jobqueue.store import Store
 from jobqueue.worker import caretaker as caretaker_module
 from jobqueue.worker.aftermath import Aftermath
@@ -33,7 +34,7 @@ def store(queue_dir: Path) -> Store:
 
 @pytest.fixture
 def caretaker(store: Store) -> Caretaker:
-    return Caretaker(store, _ME, Aftermath(store, _ME, lambda: 9))
+    return Caretaker(store, _ME, Aftermath(store, _ME, lambda: 9), Pace(store.config))
 
 
 def _come(store: Store, name: str, pid: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 from jobqueue import liveness
 from jobqueue.identity import describe_process
 from jobqueue.liveness import Watch
+from jobqueue.pace import Pace
 from jobqueue.share import Lock
 from jobqueue.store import Store
 from jobqueue.testing import FakeClock
@@ -37,7 +38,8 @@ class Bench:
         assert isinstance(self.share.clock, FakeClock)
         self.clock = self.share.clock
         self.store = Store(str(queue_dir), self.share)
-        self.watch = Watch(self.store, me)
+        self.pace = Pace(self.store.config)
+        self.watch = Watch(self.store, me, self.pace)
         self.beats = 0
         (queue_dir / "workers" / me).mkdir()
 
@@ -263,7 +265,7 @@ def test_where_nothing_says_which_host_this_is_nobody_is_looked_up(
 ) -> None:
     name = {"host": "host_name", "boot": "boot_id", "pidns": "pid_namespace"}[key]
     monkeypatch.setattr(liveness, name, lambda: "")
-    bench.watch = Watch(bench.store, "a-me")
+    bench.watch = Watch(bench.store, "a-me", bench.pace)
     bench.come("b", **{**describe_process(), "pid": 2**22 + 1, key: ""})
     assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
 
