@@ -443,6 +443,20 @@ SABOTAGES = (
         "in a farm that grows a worker is silent to those who have not noticed yet",
         ("tests/unit/test_pace.py",),
     ),
+    Sabotage(
+        "beats-are-not-stretched", "jobqueue/worker/supervisor.py",
+        "        self._beat_at = now + self._place.pace.beat_s\n",
+        "        self._beat_at = now + self._store.config.beat_s\n",
+        "a large farm asks the filer more than it is allowed to",
+        ("tests/simulation/test_farms.py",),
+    ),
+    Sabotage(
+        "looking-at-others-has-no-end", "jobqueue/liveness.py",
+        "_LOOKING = 0.25\n",
+        "_LOOKING = 100.0\n",
+        "on a slow server each worker takes itself for the sweeper, and looks at all others",
+        ("tests/unit/test_liveness.py",),
+    ),
     # --- trouble -----------------------------------------------------------------------------------------------------
     Sabotage(
         "a-full-disk-fails-a-job", "jobqueue/attempt.py",
