@@ -15,7 +15,8 @@ import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 VARIABLE = "JOBQUEUE_BENCH_FOLDER"
@@ -60,20 +61,28 @@ def parent(number: int, leaves: int) -> None:
 
 def gate(number: int) -> None:
     """Keeps its worker until the gate is opened: then all workers are there, and have nothing to do."""
-    _append("arrived", b"%07d\n" % number)
-    _wait_at_gate()
+    with _gate() as wait:
+        _append("arrived", b"%07d\n" % number)
+        wait()
 
 
 def victim(number: int) -> None:
     """Says which process runs it and since when, and stays until the gate is opened."""
-    _append("begun", b"%d %f\n" % (os.getpid(), time.monotonic()))
-    _wait_at_gate()
+    with _gate() as wait:
+        _append("begun", b"%d %f\n" % (os.getpid(), time.monotonic()))
+        wait()
     noop(number)
 
 
-def _wait_at_gate() -> None:
+@contextmanager
+def _gate() -> Iterator[Callable[[], None]]:
+    """Gives what waits until the gate is open.
+
+    RACE: who has said that it is there must have the gate in hand already: by the time that it opened the file, another
+    gate could stand in the place of the one that was opened for it.
+    """
     with open(Path(os.environ[VARIABLE]) / "gate", "rb") as gate_file:
-        fcntl.flock(gate_file, fcntl.LOCK_SH)
+        yield lambda: fcntl.flock(gate_file, fcntl.LOCK_SH)
 
 
 def stamp(name: str) -> None:

@@ -19,12 +19,21 @@ _SECTION = re.compile(r"\[(.+)\]")
 _NAME = re.compile(r"([^#;\s=:][^=:]*?)\s*[=:]")
 
 
+# With the setting "auto" so many workers ask the share as often as they like; more of them so often all together.
+_FREE_WORKERS = 50
+_CALLS_PER_S = 500.0
+
+
 def _is_bool(value: Any) -> bool:
     return type(value) is bool
 
 
 def _is_seconds(value: Any) -> bool:
     return type(value) in (int, float) and 0 < value < float("inf")
+
+
+def _is_limit(value: Any) -> bool:
+    return value is None or value == "auto" or _is_seconds(value)
 
 
 # Setting, its default, what is allowed, and the words for it.
@@ -34,6 +43,7 @@ _SETTINGS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "poll": (1.0, _is_seconds, "a number of seconds above 0"),
     "beat": (5.0, _is_seconds, "a number of seconds above 0"),
     "deadAfter": (120.0, _is_seconds, "a number of seconds above 0"),
+    "maxCallsPerSecond": ("auto", _is_limit, "a number above 0, None for no limit, or auto"),
 }
 
 
@@ -82,6 +92,7 @@ class QueueConfig:
         self.poll_s: float = settings["poll"]
         self.beat_s: float = settings["beat"]
         self.dead_after_s: float = settings["deadAfter"]
+        self._max_calls_per_s: float | str | None = settings["maxCallsPerSecond"]
         unknown = sorted(set(main) - set(_SETTINGS))
         if unknown:
             known = ", ".join(sorted([*_SETTINGS, *OPTION_NAMES]))
@@ -103,6 +114,12 @@ class QueueConfig:
                     f"[{section.split(' ')[0]} proc]",
                     self._path,
                 )
+
+    def calls_per_s(self, workers: int) -> float | None:
+        """How often so many workers together may ask the share in a second; ``None``: as often as they like."""
+        if isinstance(self._max_calls_per_s, str):
+            return None if workers <= _FREE_WORKERS else _CALLS_PER_S
+        return self._max_calls_per_s
 
     def proc_names(self) -> list[str]:
         """The procedures that have a section ``[NAME proc]``."""

@@ -34,7 +34,12 @@ def new_name(name: str, chance: random.Random) -> str:
         name: what people call it; cut to 24 characters of ``[a-z0-9-]``.
         chance: the generator of random numbers.
     """
-    return f"{plain(name, _NAME_LIMIT)}-{plain(host_name(), _HOST_LIMIT)}-{chance.getrandbits(40):010x}"
+    return f"{plain(name, _NAME_LIMIT)}{host_in_names()}{chance.getrandbits(40):010x}"
+
+
+def host_in_names() -> str:
+    """What all names have in them of workers on this host; those of others may have it, too."""
+    return f"-{plain(host_name(), _HOST_LIMIT)}-"
 
 
 def boot_id() -> str:

@@ -274,6 +274,23 @@ class Record(NamedTuple):
     offset: int
 
 
+class Use(NamedTuple):
+    """How often a worker has called on the share of late: ``used.CALLS.MILLISECONDS``, in its folder."""
+
+    calls: int
+    took_ms: int
+
+    @property
+    def name(self) -> str:
+        return f"used.{self.calls}.{self.took_ms}"
+
+    @staticmethod
+    def parse(name: str) -> Use | None:
+        head, *fields = name.split(".")
+        values = _ints(fields) if head == "used" and len(fields) == 2 else None
+        return Use(*values) if values else None
+
+
 class AttemptLayout:
     """The files of one attempt of one job.
 

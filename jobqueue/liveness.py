@@ -10,10 +10,13 @@ only saves load: two that take themselves for the sweeper do the same things twi
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from typing import Any, NamedTuple
 
-from jobqueue.identity import boot_id, host_name, is_process_gone, pid_namespace
+from jobqueue.identity import boot_id, host_in_names, host_name, is_process_gone, pid_namespace
 from jobqueue.layout import FALSE_DEATH, is_worker_name
+from jobqueue.pace import Pace
 from jobqueue.registry import read_info
 from jobqueue.store import Store
 
@@ -27,6 +30,8 @@ _DEAD_BEATS = 24
 _UNLOCKED_BEATS = 4
 # So many beats missed in a row are a gap, after which nothing that was counted holds.
 _GAP_BEATS = 3
+# The part of a beat that one may spend looking at others.
+_LOOKING = 0.25
 # The dead time is doubled for each worker that was found to have lived, this often at most.
 _MAX_DOUBLED = 3
 
@@ -46,8 +51,7 @@ class Death(NamedTuple):
 class _Pulse:
     """What was seen of one worker."""
 
-    def __init__(self, info: dict[str, Any]) -> None:
-        self.info = info
+    def __init__(self) -> None:
         self.beat: float | None = None
         # How often we had beaten, and when it was, as its beat was seen to change last.
         self.beats = 0
@@ -72,23 +76,38 @@ class Watch:
     Args:
         store: the queue.
         me: the name of the worker that looks.
+        pace: its beats; it is told how many workers there are.
     """
 
-    def __init__(self, store: Store, me: str) -> None:
+    def __init__(self, store: Store, me: str, pace: Pace) -> None:
         self._store = store
         self._me = me
+        self._pace = pace
         self._here = (host_name(), boot_id(), pid_namespace())
+        # Of those that we have looked at; where there are many that is mostly the sweeper.
         self._pulses: dict[str, _Pulse] = {}
+        # What the workers' directory held when we looked last; of it the workers, in their order, ourselves among them;
+        # and of those the ones that may be on this host.
+        self._listed: list[str] = []
+        self._order: list[str] = []
+        self._near: list[str] = []
+        # What these said of themselves.
+        self._infos: dict[str, dict[str, Any]] = {}
         self._beats = 0
         self._beaten_at = float("-inf")
         self._turns = 0
         self._false_deaths = 0
+        # Whom we have looked at last.
+        self._looked_at = ""
         self._no_workers: set[str] = set()
 
     @property
     def is_sweeper(self) -> bool:
         """Whether the others that stand before this one in the order of the names are silent."""
-        return all(pulse.is_silent for name, pulse in self._pulses.items() if name < self._me)
+        return all(map(self._is_silent, itertools.takewhile(lambda name: name != self._me, self._order)))
+
+    def _is_silent(self, name: str) -> bool:
+        return name in self._pulses and self._pulses[name].is_silent
 
     @property
     def patience(self) -> int:
@@ -107,7 +126,7 @@ class Watch:
         """
         now = self._store.share.clock.boottime()
         self._beats += 1
-        if now - self._beaten_at > _GAP_BEATS * self._store.config.beat_s:
+        if now - self._beaten_at > _GAP_BEATS * self._pace.beat_s:
             for pulse in self._pulses.values():
                 pulse.is_fresh = True
         self._beaten_at = now
@@ -115,43 +134,61 @@ class Watch:
             self._turns += 1
             if self._turns % 2 == 1:
                 self._find_out_who_is_there()
-        deaths = {name: why for name, pulse in self._pulses.items() if (why := self._dead_here(pulse))}
-        for name in self._to_look_at(is_turn=may_look and self._turns % 2 == 0):
+        deaths = {name: why for name, info in self._infos.items() if (why := self._dead_here(info))}
+        # What takes too long goes on at the next beat. Else our own beat would come so late that the next worker took
+        # itself for the sweeper as well, and made a server that is slow slower still.
+        names = self._to_look_at(is_turn=may_look and self._turns % 2 == 0)
+        at = bisect.bisect_right(names, self._looked_at)
+        for name in names[at:] + names[:at]:
+            self._looked_at = name
             if name not in deaths and (why := self._try_look(name, now)):
                 deaths[name] = why
+            if self._store.share.clock.boottime() - now > _LOOKING * self._pace.beat_s:
+                break
         return [Death(name, why) for name, why in sorted(deaths.items())]
 
     def forget(self, worker: str) -> None:
         """A worker is gone."""
+        for names in (self._order, self._near):
+            if worker in names:
+                names.remove(worker)
         self._pulses.pop(worker, None)
+        self._infos.pop(worker, None)
 
     def _find_out_who_is_there(self) -> None:
-        names = self._store.share.names(self._store.layout.workers)
-        self._false_deaths = sum(name.endswith(FALSE_DEATH) for name in names)
-        there = {name for name in names if is_worker_name(name)} - self._no_workers - {self._me}
-        for name in set(self._pulses) - there:
-            del self._pulses[name]
-        for name in there:
-            pulse = self._pulses.get(name)
+        listed = self._store.share.names(self._store.layout.workers)
+        if listed != self._listed:
+            self._take(listed)
+        # Of workers elsewhere nothing is read: all of them would read of all others, whenever a farm is started.
+        for name in self._near:
             # One that is only just coming has not said who it is.
-            if pulse is None or not pulse.info:
-                info = read_info(self._store, name) or {}
-                self._pulses.setdefault(name, _Pulse(info)).info = info
+            if not self._infos.get(name):
+                self._infos[name] = read_info(self._store, name) or {}
+        self._pace.seen(len(self._order))
+
+    def _take(self, listed: list[str]) -> None:
+        self._listed = listed
+        self._false_deaths = sum(name.endswith(FALSE_DEATH) for name in listed)
+        there = {name for name in listed if is_worker_name(name)} - self._no_workers | {self._me}
+        for name in {*self._pulses, *self._infos} - there:
+            self.forget(name)
+        here = host_in_names()
+        self._order = sorted(there)
+        self._near = [name for name in self._order if here in name and name != self._me]
 
     def _to_look_at(self, *, is_turn: bool) -> list[str]:
         found = []
-        for name in sorted([*self._pulses, self._me]):
+        for name in self._order:
             if name == self._me:
-                return sorted(self._pulses)
+                return [name for name in self._order if name != self._me]
             found.append(name)
-            if not self._pulses[name].is_silent:
+            if not self._is_silent(name):
                 # This is the sweeper. Those before it are looked at until they speak, or are dead.
                 return found if is_turn or len(found) > 1 else []
         return found
 
-    def _dead_here(self, pulse: _Pulse) -> str | None:
+    def _dead_here(self, info: dict[str, Any]) -> str | None:
         """Why a worker on this host is dead, if it is; that costs no call on the share."""
-        info = pulse.info
         is_here = all(self._here) and (info.get("host"), info.get("boot"), info.get("pidns")) == self._here
         pid = info.get("pid")
         if is_here and isinstance(pid, int) and is_process_gone(pid, info.get("started_ticks")):
@@ -164,7 +201,7 @@ class Watch:
         except NotADirectoryError:
             # Somebody's file, whose name could be a worker's.
             self._no_workers.add(name)
-            del self._pulses[name]
+            self.forget(name)
         except OSError as error:
             # One folder that cannot be read must not hide the deaths of the others.
             self._store.log.warning("Worker %s cannot be looked at (%s); trying again.", name, error)
@@ -172,7 +209,7 @@ class Watch:
 
     def _look(self, name: str, now: float) -> str | None:
         """Looks at the beat of a worker; why it is dead, if it is."""
-        pulse = self._pulses[name]
+        pulse = self._pulses.setdefault(name, _Pulse())
         files = self._store.layout.worker(name)
         seen = self._store.share.changed_at(files.beat)
         if pulse.is_fresh or seen != pulse.beat:

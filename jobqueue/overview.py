@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jobqueue.identity import boot_id, host_name, is_process_gone, pid_namespace, started_ticks
 from jobqueue.layout import Entry, RunningToken
-from jobqueue.registry import avoided_for, owed, read_info, worker_names
+from jobqueue.registry import avoided_for, owed, read_info, use_of, worker_names
 from jobqueue.state import Summary
 from jobqueue.store import Store
 
@@ -101,6 +101,7 @@ class WorkerView(NamedTuple):
         beat_age_s: seconds since its last sign of life, by this host's clock against the server's; ``None`` if there
             was none.
         is_alive: whether its process is there; ``None`` where that cannot be told from this host.
+        calls_per_s: how often it and its jobs have called on the share of late; ``None`` before it has said so.
         avoided_for: the jobs that have failed there and were finished by others, for which it takes nothing new now.
     """
 
@@ -109,6 +110,7 @@ class WorkerView(NamedTuple):
     running: int
     beat_age_s: float | None
     is_alive: bool | None
+    calls_per_s: float | None
     avoided_for: list[str]
 
 
@@ -120,7 +122,9 @@ def workers(store: Store) -> list[WorkerView]:
         beaten = store.share.changed_at(store.layout.worker(name).beat)
         age_s = None if beaten is None else max(0.0, store.share.clock.now() - beaten)
         running = len(store.tokens.running_of(name))
-        found.append(WorkerView(name, info, running, age_s, _is_alive(info), avoided_for(store, name)))
+        use = use_of(store, name)
+        calls_per_s = 1000 * use.calls / use.took_ms if use and use.took_ms else None
+        found.append(WorkerView(name, info, running, age_s, _is_alive(info), calls_per_s, avoided_for(store, name)))
     return found
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from jobqueue.identity import describe_process, new_name
-from jobqueue.layout import WorkerLayout, is_worker_name
+from jobqueue.layout import Use, WorkerLayout, is_worker_name
 from jobqueue.params import dumps
 from jobqueue.share import Lock, Removal
 from jobqueue.store import Store
@@ -36,6 +36,8 @@ class Registration:
         self._lock: Lock | None = None
         # Requests that were handed on and could not be removed.
         self._read: set[str] = set()
+        # The name of the file that says how often this worker calls.
+        self._used: str | None = None
         self.files = store.layout.worker(self.name)
         info = {"name": name, "slots": slots, "since": share.clock.now(), **describe_process()}
         share.make_dir(self.files.dir)
@@ -67,6 +69,22 @@ class Registration:
             OSError: the share did not take it; FileNotFoundError if our directory is gone.
         """
         self._store.share.touch(self.files.beat)
+
+    def tell_use(self, use: Use) -> None:
+        """Lets people see how often this worker calls on the share, for one call.
+
+        Raises:
+            OSError: the share is in trouble, or our directory is gone.
+        """
+        share, directory = self._store.share, self.files.dir
+        if self._used is None:
+            share.create(f"{directory}/{use.name}")
+        elif (error := share.swap(f"{directory}/{self._used}", f"{directory}/{use.name}")) is not None:
+            # NFS: it may have been executed all the same.
+            found = [name for name in share.names(directory) if Use.parse(name)]
+            self._used = found[0] if found else None
+            raise error
+        self._used = use.name
 
     def requests(self) -> list[dict[str, Any]]:
         """Takes what others have put into the inbox.
@@ -152,6 +170,12 @@ def read_info(store: Store, worker: str) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return info if isinstance(info, dict) else None
+
+
+def use_of(store: Store, worker: str) -> Use | None:
+    """How often a worker has called on the share of late; ``None`` where it has not said so yet."""
+    names = store.share.names_or_none(store.layout.worker(worker).dir) or ()
+    return next((use for name in names if (use := Use.parse(name))), None)
 
 
 def avoided_for(store: Store, worker: str) -> list[str]:

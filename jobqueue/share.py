@@ -13,15 +13,19 @@ Every other module gets a `Share` and calls nothing of ``os`` that touches the q
 from __future__ import annotations
 
 import errno
-import os
 import random
 import stat
 from collections.abc import Callable, Collection
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobqueue import system
 from jobqueue.clock import Clock
+
+if TYPE_CHECKING:
+    import os
+else:
+    from jobqueue.system import counted_os as os
 
 # What a call may answer although it was executed, or although it would be executed at a second try; or, as ENOTDIR,
 # because a directory was replaced, as a listing shows. (Source: measured with a server restarted in mid-call, see
@@ -208,6 +212,15 @@ class Share:
         self._home: str | None = None
         # Of the files that are looked at again and again on SMB: whether with the one flags or the others.
         self._turns: dict[str, bool] = {}
+
+    def calls_made(self) -> int:
+        """How many calls this process has made so far that ask a server, on all its shares together.
+
+        A server is asked about as often: it hears nothing of a listing that has not changed but one question, and of
+        what is written when it is synced or closed. Not counted are locks, and files that are read whole, for workers
+        read none but when something has happened.
+        """
+        return system.calls_made()
 
     # --- looking -----------------------------------------------------------------------------------------------
 

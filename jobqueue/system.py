@@ -1,14 +1,50 @@
-"""What the kernel offers and Python's ``os`` does not: for share.py alone."""
+"""What the kernel offers and Python's ``os`` does not, and a count of what is called: for share.py alone."""
 
 from __future__ import annotations
 
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 _FEW_NAMES_BYTES = 1024
+# What asks a server, as far as this host does not know the answer: everything by a name, syncing, and closing.
+_ASKING = (
+    "chdir", "chmod", "close", "fsync", "listdir", "mkdir", "open", "rename", "rmdir", "scandir", "stat", "symlink",
+    "unlink", "utime",
+)  # fmt: skip
+
+
+class _Counted:
+    """The module ``os``, with a count.
+
+    Attributes:
+        calls: how many calls that ask a server were made so far.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+        for name in _ASKING:
+            setattr(self, name, self._counted(getattr(os, name)))
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls += 1
+            return function(*args, **kwargs)
+
+        return call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+counted_os = _Counted()
+
+
+def calls_made() -> int:
+    """How many calls that ask a server this process has made by way of `counted_os`."""
+    return counted_os.calls
 
 
 @functools.cache

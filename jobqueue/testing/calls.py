@@ -245,6 +245,7 @@ class ModelCalls(ModelProcess):
         return _ReadFile(self, self.open(path, os.O_RDONLY))
 
     def close(self, fd: int) -> None:
+        self.made += 1
         self._close(fd)
         if self.is_dead:
             raise ProcessEnded
@@ -318,6 +319,9 @@ class ModelCalls(ModelProcess):
 
     def sync_file_system(self, _fd: int, path: str) -> None:
         self._call(ModelCall("syncfs", path), self.server.sync_everything)
+
+    def calls_made(self) -> int:
+        return self.made
 
     def mount_of(self, _path: str) -> Mount:
         return Mount("/", self.server.kind, "server:/", ("rw",))

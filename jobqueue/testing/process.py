@@ -12,6 +12,8 @@ from jobqueue.testing.host import ModelHost
 from jobqueue.testing.server import refuse
 
 T = TypeVar("T")
+# What was written is sent when the file is synced or closed.
+_BYTES = ("read", "write")
 
 
 class ProcessEnded(BaseException):
@@ -54,6 +56,7 @@ class ModelProcess:
 
     Attributes:
         is_dead: from now on no call returns.
+        made: how many calls that ask a server it has made.
     """
 
     def __init__(self, host: ModelHost, chance: random.Random, watcher: Watcher | None, name: str) -> None:
@@ -63,6 +66,7 @@ class ModelProcess:
         self.watcher = watcher or Watcher()
         self.name = name
         self.is_dead = False
+        self.made = 0
         # The call that is under way, while others go on.
         self._pending: Callable[[], object] | None = None
 
@@ -87,6 +91,7 @@ class ModelProcess:
     def _call(self, call: ModelCall, do: Callable[[], T]) -> T:
         if self.is_dead:
             raise ProcessEnded
+        self.made += call.name not in _BYTES
         self._pending = do
         fault = self.watcher.before(self, call)
         server = self.server

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobqueue.errors import JobQueueError
 from jobqueue.layout import Entry
 from jobqueue.liveness import Death, Watch
+from jobqueue.pace import Pace
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Aftermath
 from jobqueue.worker.sweep import sweep
@@ -21,11 +22,12 @@ class Caretaker:
         store: the queue.
         me: this worker's name.
         aftermath: this worker's.
+        pace: this worker's.
     """
 
-    def __init__(self, store: Store, me: str, aftermath: Aftermath) -> None:
+    def __init__(self, store: Store, me: str, aftermath: Aftermath, pace: Pace) -> None:
         self._store = store
-        self._watch = Watch(store, me)
+        self._watch = Watch(store, me, pace)
         self._aftermath = aftermath
         # Of the waiting jobs and their nodes, where the next test goes on.
         self._next = (0, 0)

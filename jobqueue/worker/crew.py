@@ -89,10 +89,7 @@ class Crew:
         self._clock = store.share.clock
         # Counts what has become ready by our own slots' work.
         self._news = 0
-        self._granted = 0
-        self._barren = 0
-        self._next_slot = 0
-        self._beats = 0
+        self._granted = self._barren = self._next_slot = self._beats = 0
         # The numbers of slots that were cleared up after.
         self._buried: set[int] = set()
         self._again_at = float("-inf")
@@ -307,6 +304,7 @@ class Crew:
     def listen(self, slot: Slot) -> None:
         """Hears what a slot has said."""
         for said in slot.heard():
+            self.place.jobs_calls += said.get("calls", 0)
             self._hear[said["kind"]](slot, said)
 
     def _waits(self, slot: Slot, _said: dict[str, Any]) -> None:

@@ -166,7 +166,7 @@ class InProcessWorker:
                     attempt.show()
                 if (chunk := self._runner.chunk) is not None:
                     chunk.give_back()
-                if clock.monotonic() - beaten_at >= self._store.config.beat_s:
+                if clock.monotonic() - beaten_at >= self._place.pace.beat_s:
                     beaten_at = clock.monotonic()
                     self._beat()
             except (OSError, JobQueueError) as error:

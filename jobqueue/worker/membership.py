@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from jobqueue.errors import JobQueueError
 from jobqueue.journal import Journal
-from jobqueue.layout import SUPERVISOR_SLOT, RunningToken, base_name
+from jobqueue.layout import SUPERVISOR_SLOT, RunningToken, Use, base_name
+from jobqueue.pace import Pace
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 from jobqueue.trouble import SweptError
@@ -17,6 +18,8 @@ from jobqueue.worker.inbox import Inbox, Request
 
 # A worker that has not beaten for so many beats takes nothing new: others may soon take it for dead.
 _UNSURE_BEATS = 2
+# At every so manieth beat it says how often it calls on the share; at the second one for the first time.
+_TELL_EVERY = 12
 
 
 class Membership:
@@ -33,6 +36,8 @@ class Membership:
         aftermath: clears up after its slots.
         lost: what others have taken from it that had not died, until it is seen what became of that.
         files: the names in its folder.
+        jobs_calls: how often its jobs have called on the share, where that was in other processes.
+        pace: how often it looks and beats.
 
     Raises:
         OSError: it cannot be registered.
@@ -44,6 +49,8 @@ class Membership:
         self._slots = slots
         self._new_number = new_number
         self._beats = 0
+        self.jobs_calls = 0
+        self.pace = Pace(store.config)
         # What others have taken from this worker, under whatever name it had, until it is seen what became of it.
         self.lost: list[Lost] = []
         self._come()
@@ -54,8 +61,13 @@ class Membership:
         self.aftermath = Aftermath(self._store, self.name, self._new_number)
         self._inbox = Inbox(self._store, self._registration)
         self.files = self._registration.files
-        self._caretaker = Caretaker(self._store, self.name, self.aftermath)
+        self._caretaker = Caretaker(self._store, self.name, self.aftermath, self.pace)
         self._beaten_at = self._store.share.clock.boottime()
+        # When it has told of its calls last, and how many they had been.
+        self._told = self._beaten_at, self._calls()
+
+    def _calls(self) -> int:
+        return self.jobs_calls + self._store.share.calls_made()
 
     def beat(self) -> list[tuple[Request, list[RunningToken]]]:
         """Gives a sign of life, reads what was asked, and looks after the others; the requests, with what they mean.
@@ -79,10 +91,17 @@ class Membership:
             self._inbox.remove_deleted()
             self._caretaker.beaten(may_look=not is_for_inbox)
             self._revive()
+            if self._beats % _TELL_EVERY == 2:
+                self._tell_use()
         except (OSError, JobQueueError) as error:
             # Whatever keeps us from caring for others must not keep us from doing what we are asked.
             self._store.log.warning("What others left cannot be taken up now (%s); trying again.", error)
         return self._inbox.take() if is_for_inbox else []
+
+    def _tell_use(self) -> None:
+        (then, before), now, calls = self._told, self._beaten_at, self._calls()
+        self._told = now, calls
+        self._registration.tell_use(Use(calls - before, round(1000 * (now - then))))
 
     def _revive(self) -> None:
         for lost in list(self.lost):
@@ -93,7 +112,7 @@ class Membership:
     def is_unsure(self) -> bool:
         """Whether the last beat is so long ago that this worker must take nothing new."""
         silent_s = self._store.share.clock.boottime() - self._beaten_at
-        return silent_s > _UNSURE_BEATS * self._store.config.beat_s + 1.0
+        return silent_s > _UNSURE_BEATS * self.pace.beat_s + 1.0
 
     def is_swept(self) -> bool:
         """Whether its folder is gone, or fenced, or cannot take anything any more."""

@@ -78,6 +78,8 @@ class SlotProcess:
         self._rest = b""
         self._unsent = b""
         self._store = store
+        # The supervisor's own calls came with the fork.
+        self._calls_told = store.share.calls_made()
         level = store.log.getEffectiveLevel()
         store.log = logging.getLogger("jobqueue.slot")
         store.log.setLevel(level)
@@ -154,7 +156,7 @@ class SlotProcess:
         return self._is_draining
 
     def _rest_until_told(self) -> None:
-        self.send("idle", in_doubt=self._runner.is_in_doubt)
+        self.send("idle", in_doubt=self._runner.is_in_doubt, calls=self._new_calls())
         while not self._is_told_to_end() and not self._seen("look"):
             self._listen(None)
         self._runner.chooser.look_again()
@@ -238,7 +240,13 @@ class SlotProcess:
         # Most often the word that the next job has begun follows at once; to wake the supervisor twice would cost a
         # short job a tenth of its time.
         error = record["error"][:_MAX_TEXT] if record and not ok else ""
-        self._send_later("ended", ok=ok, error=error, again=bool(record and record.get("again")))
+        again = bool(record and record.get("again"))
+        self._send_later("ended", ok=ok, error=error, again=again, calls=self._new_calls())
+
+    def _new_calls(self) -> int:
+        """How often this process has called on the share since it was said last."""
+        before, self._calls_told = self._calls_told, self._store.share.calls_made()
+        return self._calls_told - before
 
     def may_go_on(self) -> bool:
         self._listen(0)

@@ -139,7 +139,7 @@ class Supervisor:
     def _beat(self, now: float) -> None:
         if now < self._beat_at:
             return
-        self._beat_at = now + self._store.config.beat_s
+        self._beat_at = now + self._place.pace.beat_s
         try:
             requests = self._place.beat()
         except SweptError as error:
@@ -175,7 +175,7 @@ class Supervisor:
         idle = [slot for slot in self.crew.slots if slot.is_idle]
         if now < self._poll_at or not idle or self.crew.is_draining:
             return
-        self._poll_at = now + self._settings.poll_s
+        self._poll_at = now + self._place.pace.poll_s(self._settings.poll_s)
         self._polls += 1
         share, runnable = self._store.share, self._store.layout.index_folder("runnable")
         names = share.names(runnable) if self._polls % _AFRESH_EVERY else share.names_afresh(runnable)

@@ -19,7 +19,7 @@ share params frames graph fields
 mounts
 identity options proc
 items
-config hierarchy journal index
+config hierarchy journal index pace
 notes
 tokens outputs
 pieces

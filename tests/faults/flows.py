@@ -10,6 +10,7 @@ from pathlib import Path
 import jobqueue
 from jobqueue.errors import JobQueueError
 from jobqueue.layout import RunningToken
+from jobqueue.pace import Pace
 from jobqueue.registry import worker_names
 from jobqueue.worker.caretaker import Caretaker
 from jobqueue.worker.sweep import sweep
@@ -66,7 +67,7 @@ class Flow(ABC):
         for name in set(worker_names(living.store)) - {worker.name for worker in self.open}:
             assert sweep(living.store, living.aftermath, name, "killed"), f"{name} still owes something"
             assert not (self.queue_dir / "workers" / name).exists()
-        caretaker = Caretaker(living.store, living.name, living.aftermath)
+        caretaker = Caretaker(living.store, living.name, living.aftermath, Pace(living.store.config))
         for _ in range(_BEATS):
             caretaker.beaten(may_look=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobqueue import control
+from jobqueue.pace import Pace
 from jobqueue.registry import worker_names
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Ending
@@ -184,7 +185,7 @@ class Backstop(Flow):
 
     def act(self, share: FaultyShare, begin: Callable[[], None]) -> None:
         living = self.worker(share)
-        caretaker = Caretaker(living.store, living.name, living.aftermath)
+        caretaker = Caretaker(living.store, living.name, living.aftermath, Pace(living.store.config))
         begin()
         for _ in range(240):
             with self.trouble():

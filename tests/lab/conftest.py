@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.guest import (
+    KIND_VARIABLE,
     PACKAGES,
     GuestSettings,
     day,
@@ -28,6 +29,11 @@ _PARTS = {
     ),
     "prompt": python_command(
         *("tests.lab.cluster", "{out}/prompt.json", "--seed", "2", "--jobs", "20", "--workers-first", "--limit", "60")
+    ),
+    "budgets": python_command(
+        # All columns take six minutes, so somebody has to ask for them.
+        *("tests.lab.budgets", "{out}/budgets.json"),
+        *(("--full",) if os.environ.get(KIND_VARIABLE) else ("--sizes", "100")),
     ),
     "faults": python_command(
         # Every day another schedule; what the seed was stands in the test's message.
@@ -76,7 +82,7 @@ def guest_part(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def _boot(kind: str, parts: list[str], directory: Path) -> None:
     out = directory.resolve()
     commands = [shlex.join([word.replace("{out}", str(out)) for word in _PARTS[part]]) for part in parts]
-    settings = GuestSettings(share=kind, hosts=3, disk=out / "disk.img", out=out, timeout_s=500)
+    settings = GuestSettings(share=kind, hosts=3, disk=out / "disk.img", disk_size="8G", out=out, timeout_s=1200)
     with (out / "lines").open("w") as lines:
         status = run_guest(settings, ["bash", "-c", "; ".join(commands)], lambda line: print(line, file=lines))
     assert status == 0, f"the guest ended with {status}: {(out / 'lines').read_text()[-2000:]}"

@@ -367,7 +367,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "no-reset-after-a-gap", "jobqueue/liveness.py",
-        "        if now - self._beaten_at > _GAP_BEATS * self._store.config.beat_s:\n",
+        "        if now - self._beaten_at > _GAP_BEATS * self._pace.beat_s:\n",
         "        if False:\n",
         "after an outage everybody takes everybody for dead",
         ("tests/unit/test_liveness.py",),
@@ -435,6 +435,28 @@ SABOTAGES = (
         "                raise\n",
         "a job that only its submitter may read keeps all others from being run",
         ("tests/unit/test_others.py",),
+    ),
+    # --- many workers ------------------------------------------------------------------------------------------------
+    Sabotage(
+        "beats-are-stretched-at-once", "jobqueue/pace.py",
+        "            self._doubled += 1\n",
+        "            self._doubled = wanted\n",
+        "in a farm that grows a worker is silent to those who have not noticed yet",
+        ("tests/unit/test_pace.py",),
+    ),
+    Sabotage(
+        "beats-are-not-stretched", "jobqueue/worker/supervisor.py",
+        "        self._beat_at = now + self._place.pace.beat_s\n",
+        "        self._beat_at = now + self._store.config.beat_s\n",
+        "a large farm asks the filer more than it is allowed to",
+        ("tests/simulation/test_farms.py",),
+    ),
+    Sabotage(
+        "looking-at-others-has-no-end", "jobqueue/liveness.py",
+        "_LOOKING = 0.25\n",
+        "_LOOKING = 100.0\n",
+        "on a slow server each worker takes itself for the sweeper, and looks at all others",
+        ("tests/unit/test_liveness.py",),
     ),
     # --- trouble -----------------------------------------------------------------------------------------------------
     Sabotage(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from jobqueue import liveness, registry
+from jobqueue import identity, liveness, registry
 from jobqueue import store as store_module
 from jobqueue.config import read_config
 from jobqueue.errors import JobQueueError
@@ -174,6 +174,7 @@ class SimSlotProcess(SlotProcess):
         self._numbers = []
         self._words = set()
         self._store = store
+        self._calls_told = store.share.calls_made()
         self._runner = Runner(store, seat, self, slot.spool)
 
     def live(self) -> int:
@@ -320,6 +321,7 @@ def on_stage(stage: World) -> Iterator[None]:
         # A hundred thousand times the same file: nothing in a play changes it.
         (store_module, "read_config", lambda *_: config),
         (registry, "describe_process", _describe_process),
+        (identity, "host_name", _host),
         (liveness, "host_name", _host),
         (liveness, "boot_id", _host),
         (liveness, "pid_namespace", _host),

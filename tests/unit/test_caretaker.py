@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobqueue.errors import BrokenJobError
-from jobqueue.identity import describe_process
+from jobqueue.identity import describe_process, host_in_names
 from jobqueue.layout import JobLayout
+from jobqueue.pace import Pace
 from jobqueue.store import Store
 from jobqueue.worker import caretaker as caretaker_module
 from jobqueue.worker.aftermath import Aftermath
@@ -33,7 +34,7 @@ def store(queue_dir: Path) -> Store:
 
 @pytest.fixture
 def caretaker(store: Store) -> Caretaker:
-    return Caretaker(store, _ME, Aftermath(store, _ME, lambda: 9))
+    return Caretaker(store, _ME, Aftermath(store, _ME, lambda: 9), Pace(store.config))
 
 
 def _come(store: Store, name: str, pid: int) -> None:
@@ -55,28 +56,29 @@ def test_what_keeps_it_from_one_keeps_it_from_no_other_and_who_still_owes_someth
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for name in ("a", "b", "c"):
+    a, b, c = (f"{name}{host_in_names()}0" for name in "abc")
+    for name in (a, b, c):
         _come(store, name, _NO_PID)
     swept = []
 
     def sweep(_store: Store, _aftermath: Aftermath, worker: str, why: str) -> bool:
         swept.append((worker, why))
-        if worker == "a":
+        if worker == a:
             raise error
-        return worker == "c"
+        return worker == c
 
     monkeypatch.setattr(caretaker_module, "sweep", sweep)
     caplog.set_level("INFO")
     caretaker.beaten(may_look=True)
     why = f"its process {_NO_PID} on this host is gone"
-    assert swept == [(name, why) for name in ("a", "b", "c")]
-    assert f"Worker a is dead: {why}. Taking up what it left." in caplog.text
-    assert "Worker a cannot be swept now" in caplog.text
-    assert "Worker c is swept" in caplog.text
-    assert "Worker b is swept" not in caplog.text
+    assert swept == [(name, why) for name in (a, b, c)]
+    assert f"Worker {a} is dead: {why}. Taking up what it left." in caplog.text
+    assert f"Worker {a} cannot be swept now" in caplog.text
+    assert f"Worker {c} is swept" in caplog.text
+    assert f"Worker {b} is swept" not in caplog.text
     swept.clear()
     caretaker.beaten(may_look=False)
-    assert [name for name, _ in swept] == ["a", "b"]
+    assert [name for name, _ in swept] == [a, b]
 
 
 # --- what waits ------------------------------------------------------------------------------------------------------

@@ -39,6 +39,18 @@ def test_settings_and_options_stand_under_main() -> None:
     assert config.options == {"maxAttempts": 7, "timeout": 60, "priority": -3}
 
 
+@pytest.mark.parametrize(
+    ("text", "few", "many"),
+    [
+        ("", None, 500.0), ("maxCallsPerSecond = auto\n", None, 500.0), ("maxCallsPerSecond = None\n", None, None),
+        ("maxCallsPerSecond = 20\n", 20, 20),
+    ],
+)  # fmt: skip
+def test_the_limit_of_calls_depends_on_how_many_share_it(text: str, few: float | None, many: float | None) -> None:
+    config = _config(text)
+    assert (config.calls_per_s(50), config.calls_per_s(51)) == (few, many)
+
+
 def test_a_procedures_section_holds_its_options_and_its_default_parameters() -> None:
     config = _config("[blender proc]\ntimeout = 3600\nThreads = 4\n[ own.module:Class   proc]\nlabel = x\n")
     assert config.proc_options("blender") == {"timeout": 3600}
@@ -94,7 +106,8 @@ def test_a_section_that_is_no_procedures_is_an_error_that_says_how_it_is_written
 def test_an_unknown_setting_is_an_error_that_names_the_known_ones() -> None:
     assert _complaint("[main]\nformatVersion = 1\nzeal = 1\nbeats = 5\n") == (
         "unknown setting beats under [main]; the settings are "
-        "beat, deadAfter, keepJobsInRepository, maxAttempts, maxErrors, poll, priority, timeout, useSymLinks"
+        "beat, deadAfter, keepJobsInRepository, maxAttempts, maxCallsPerSecond, maxErrors, poll, priority, timeout, "
+        "useSymLinks"
     )
 
 
@@ -107,6 +120,8 @@ def test_an_unknown_setting_is_an_error_that_names_the_known_ones() -> None:
         ("beat", "True", "a number of seconds above 0"),
         ("beat", "1e999", "a number of seconds above 0"),
         ("beat", "'5'", "a number of seconds above 0"),
+        ("maxCallsPerSecond", "0", "a number above 0, None for no limit, or auto"),
+        ("maxCallsPerSecond", "'none'", "a number above 0, None for no limit, or auto"),
     ],
 )
 def test_a_setting_out_of_its_range_is_an_error(setting: str, value: str, words: str) -> None:

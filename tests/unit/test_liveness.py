@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from jobqueue import liveness
-from jobqueue.identity import describe_process
+from jobqueue.identity import describe_process, host_in_names
 from jobqueue.liveness import Watch
+from jobqueue.pace import Pace
 from jobqueue.share import Lock
 from jobqueue.store import Store
 from jobqueue.testing import FakeClock
@@ -21,6 +22,8 @@ from tests.support_share import QuickShare
 BEAT_S = 5.0
 # Of no process: more than Linux gives to any.
 _NO_PID = 2**22 + 1
+# The name of a worker on this host.
+HERE = f"b{host_in_names()}0"
 _times = itertools.count(1)
 
 
@@ -37,7 +40,8 @@ class Bench:
         assert isinstance(self.share.clock, FakeClock)
         self.clock = self.share.clock
         self.store = Store(str(queue_dir), self.share)
-        self.watch = Watch(self.store, me)
+        self.pace = Pace(self.store.config)
+        self.watch = Watch(self.store, me, self.pace)
         self.beats = 0
         (queue_dir / "workers" / me).mkdir()
 
@@ -204,25 +208,26 @@ def test_a_worker_on_this_host_whose_process_is_gone_is_dead_at_once(bench: Benc
         os._exit(0)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     here = describe_process()
-    bench.come("b", **{**here, "pid": pid, "started_ticks": 1})
-    bench.come("c", **here)
-    assert bench.until_dead("b", "b", "c") <= 2
+    bench.come(HERE, **{**here, "pid": pid, "started_ticks": 1})
+    alive = f"c{host_in_names()}0"
+    bench.come(alive, **here)
+    assert bench.until_dead(HERE, HERE, alive) <= 2
     os.waitpid(pid, 0)
-    assert bench.pass_one("c")["b"] == f"its process {pid} on this host is gone"
-    assert "c" not in bench.pass_one("c")
+    assert bench.pass_one(alive)[HERE] == f"its process {pid} on this host is gone"
+    assert alive not in bench.pass_one(alive)
 
 
 def test_one_whose_process_is_gone_is_not_looked_at_on_the_share(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = bench.watched(monkeypatch, "changed_at", "/beat")
-    bench.come("b", **{**describe_process(), "pid": _NO_PID})
+    bench.come(HERE, **{**describe_process(), "pid": _NO_PID})
     for _ in range(30):
         bench.pass_one()
-    assert bench.pass_one() == {"b": f"its process {_NO_PID} on this host is gone"}
+    assert bench.pass_one() == {HERE: f"its process {_NO_PID} on this host is gone"}
     assert looks == []
 
 
 def test_the_dead_are_told_in_the_order_of_their_names(bench: Bench) -> None:
-    names = [f"b{number}" for number in range(10)]
+    names = [f"b{number}{host_in_names()}0" for number in range(10)]
     for name in names:
         bench.come(name, **{**describe_process(), "pid": _NO_PID})
     bench.pass_one()
@@ -230,10 +235,10 @@ def test_the_dead_are_told_in_the_order_of_their_names(bench: Bench) -> None:
 
 
 def test_one_that_was_swept_is_not_told_dead_again(bench: Bench) -> None:
-    bench.come("b", **{**describe_process(), "pid": _NO_PID})
-    assert bench.until_dead("b") == 2
-    bench.share.remove_tree(bench.store.layout.worker("b").dir)
-    bench.watch.forget("b")
+    bench.come(HERE, **{**describe_process(), "pid": _NO_PID})
+    assert bench.until_dead(HERE) == 2
+    bench.share.remove_tree(bench.store.layout.worker(HERE).dir)
+    bench.watch.forget(HERE)
     assert bench.pass_one() == {}
 
 
@@ -242,19 +247,19 @@ def test_where_name_spaces_cannot_be_told_apart_nobody_is_dead_by_his_process(
 ) -> None:
     monkeypatch.setattr(liveness, "pid_namespace", lambda: "")
     bench = Bench(queue_dir, "a-me")
-    bench.come("b", **{**describe_process(), "pid": _NO_PID, "pidns": ""})
-    assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
+    bench.come(HERE, **{**describe_process(), "pid": _NO_PID, "pidns": ""})
+    assert [bench.pass_one(HERE) for _ in range(10)] == [{}] * 10
 
 
 def test_a_process_id_that_is_no_number_proves_nothing(bench: Bench) -> None:
-    bench.come("b", **{**describe_process(), "pid": "none"})
-    assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
+    bench.come(HERE, **{**describe_process(), "pid": "none"})
+    assert [bench.pass_one(HERE) for _ in range(10)] == [{}] * 10
 
 
 def test_a_process_id_that_is_used_again_is_another_process(bench: Bench) -> None:
     here = describe_process()
-    bench.come("b", **{**here, "started_ticks": here["started_ticks"] - 1})
-    assert bench.until_dead("b", "b") <= 2
+    bench.come(HERE, **{**here, "started_ticks": here["started_ticks"] - 1})
+    assert bench.until_dead(HERE, HERE) <= 2
 
 
 @pytest.mark.parametrize("key", ["host", "boot", "pidns"])
@@ -263,15 +268,15 @@ def test_where_nothing_says_which_host_this_is_nobody_is_looked_up(
 ) -> None:
     name = {"host": "host_name", "boot": "boot_id", "pidns": "pid_namespace"}[key]
     monkeypatch.setattr(liveness, name, lambda: "")
-    bench.watch = Watch(bench.store, "a-me")
-    bench.come("b", **{**describe_process(), "pid": 2**22 + 1, key: ""})
-    assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
+    bench.watch = Watch(bench.store, "a-me", bench.pace)
+    bench.come(HERE, **{**describe_process(), "pid": 2**22 + 1, key: ""})
+    assert [bench.pass_one(HERE) for _ in range(10)] == [{}] * 10
 
 
 @pytest.mark.parametrize("key", ["host", "boot", "pidns"])
 def test_a_process_of_another_host_boot_or_name_space_is_not_looked_up_here(bench: Bench, key: str) -> None:
-    bench.come("b", **{**describe_process(), "pid": _NO_PID, key: "other"})
-    assert [bench.pass_one("b") for _ in range(10)] == [{}] * 10
+    bench.come(HERE, **{**describe_process(), "pid": _NO_PID, key: "other"})
+    assert [bench.pass_one(HERE) for _ in range(10)] == [{}] * 10
 
 
 def test_each_false_death_doubles_the_dead_time_three_times_at_most(bench: Bench, queue_dir: Path) -> None:
@@ -313,15 +318,16 @@ def test_who_is_there_and_how_the_sweeper_does_is_looked_up_at_every_fourth_beat
     queue_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(queue_dir, "m")
-    for name in ("a", "z"):
+    for name in ("a", HERE, "z"):
         bench.come(name)
     listings = bench.watched(monkeypatch, "names", "/workers")
     infos = bench.watched(monkeypatch, "read", "/info.json")
     looks = bench.watched(monkeypatch, "changed_at", "/beat")
     for _ in range(16):
-        bench.pass_one("a", "z")
+        bench.pass_one("a", HERE, "z")
     assert [beat for beat, _ in listings] == [2, 6, 10, 14]
-    assert sorted(infos) == [(2, "a"), (2, "z")]
+    # Nobody reads of those who are elsewhere.
+    assert infos == [(2, HERE)]
     assert looks == [(beat, "a") for beat in (4, 8, 12, 16)]
 
 
@@ -384,12 +390,12 @@ def test_one_that_comes_late_and_says_nothing_of_itself_has_the_whole_dead_time_
 
 
 def test_one_that_says_only_later_who_it_is_is_asked_again(bench: Bench) -> None:
-    files = bench.store.layout.worker("b")
+    files = bench.store.layout.worker(HERE)
     os.mkdir(files.dir)
     for _ in range(4):
         assert bench.pass_one() == {}
     Path(files.info).write_text(json.dumps({**describe_process(), "pid": _NO_PID}))
-    assert bench.until_dead("b") == 2
+    assert bench.until_dead(HERE) == 2
 
 
 def test_one_that_is_gone_is_forgotten(bench: Bench, queue_dir: Path) -> None:
@@ -444,3 +450,47 @@ def test_a_folder_that_cannot_be_looked_at_hides_no_death(
         bench.pass_one("b", "c")
     assert bench.until_dead("c", "b") == 24
     assert "Worker b cannot be looked at" in caplog.text
+
+
+# --- many, or a share that is slow -------------------------------------------------------------------------------
+
+
+def _slow_looks(bench: Bench, monkeypatch: pytest.MonkeyPatch, look_s: float) -> list[tuple[int, str]]:
+    """Has each look at a beat take so long; the looks."""
+    looks = bench.watched(monkeypatch, "changed_at", "/beat")
+    watched = bench.share.changed_at
+
+    def slow(path: str) -> float | None:
+        bench.clock.passed += look_s
+        return watched(path)
+
+    monkeypatch.setattr(bench.share, "changed_at", slow)
+    return looks
+
+
+def test_looking_takes_a_quarter_of_a_beat_at_most_and_goes_on_at_the_next_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"b{number}" for number in range(8)]
+    for name in names:
+        bench.come(name)
+    looks = _slow_looks(bench, monkeypatch, BEAT_S / 10)
+    for _ in range(10):
+        began = bench.clock.passed + BEAT_S
+        bench.pass_one(*names)
+        assert bench.clock.passed - began <= 0.25 * BEAT_S + BEAT_S / 10
+    # Three at each beat from the second on, everybody in turn.
+    assert [name for _, name in looks] == [*names, *names, *names, *names][: 3 * 9]
+
+
+def test_who_is_looked_at_seldom_is_dead_after_as_long_and_lives_while_it_beats(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"b{number}" for number in range(8)]
+    for name in names:
+        bench.come(name)
+    _slow_looks(bench, monkeypatch, BEAT_S / 10)
+    assert [bench.pass_one(*names) for _ in range(60)] == [{}] * 60
+    beats = bench.until_dead("b3", *(name for name in names if name != "b3"))
+    # Each is looked at at every third beat.
+    assert 24 <= beats <= 24 + 3

@@ -15,6 +15,7 @@ import pytest
 from jobqueue import control
 from jobqueue.layout import RunningToken, Token, WonToken
 from jobqueue.liveness import Death
+from jobqueue.pace import Pace
 from jobqueue.share import Removal
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Ending
@@ -275,7 +276,7 @@ def test_what_a_dead_worker_owes_for_good_is_logged_every_tenth_minute(
     }  # fmt: skip
     share.append_once(store.layout.job(1).journal(DEAD, 1), json.dumps(record).encode() + b"\n")
     assert store.tokens.try_commit(running, DEAD, 1, 0)
-    caretaker = Caretaker(worker.store, worker.name, worker.aftermath)
+    caretaker = Caretaker(worker.store, worker.name, worker.aftermath, Pace(worker.store.config))
     seconds = iter(range(120, 9999))
     monkeypatch.setattr(
         caretaker._watch,

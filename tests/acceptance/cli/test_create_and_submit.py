@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from jobqueue.handle import reader_of
 from jobqueue.hierarchy import Node
 from jobqueue.layout import Entry
 from jobqueue.store import Store
+from jobqueue.system import counted_os
 from tests.acceptance.cli.conftest import Cli
 from tests.support import run_jobqueue, snapshot
 
@@ -244,7 +244,7 @@ def test_a_full_disk_is_told_with_the_file_that_it_has_no_room_for(
         raise OSError(28, "No space left on device")
 
     before = snapshot(queue_dir)
-    monkeypatch.setattr(os, call, full)
+    monkeypatch.setattr(counted_os, call, full)
     submit, create = cli("submit", "--", "true"), cli("create", str(tmp_path / "new"))
     monkeypatch.undo()
     next_step = "No space left on device; make room there, then try again\n"

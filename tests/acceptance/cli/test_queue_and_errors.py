@@ -16,6 +16,7 @@ import pytest
 import jobqueue
 from jobqueue.cli import COMMANDS, _common, main
 from jobqueue.errors import BrokenJobError, JobQueueError, LostRaceError
+from jobqueue.system import counted_os
 from tests.acceptance.cli.conftest import Cli
 from tests.support import run_jobqueue, snapshot
 
@@ -162,7 +163,7 @@ def test_a_share_that_cannot_be_read_went_wrong(cli: Cli, queue_dir: Path, monke
     def no_listing(path: str) -> list[str]:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(os, "listdir", no_listing)
+    monkeypatch.setattr(counted_os, "listdir", no_listing)
     answer = cli("list")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == f"jobqueue: {queue_dir}/index/runnable: Permission denied\n"

@@ -7,6 +7,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,18 @@ def test_a_gate_that_is_shut_anew_lets_those_through_that_wait_at_the_old_one(
         wait_until(lambda: ground.lines("arrived") == 1, check=peer.check, limit_s=10)
     with ground.shut():
         wait_until(lambda: ground.lines("tally") == 1, check=peer.check, limit_s=10)
+
+
+def test_who_says_that_it_waits_has_the_gate_in_hand_already(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ground.shut() as open_gate, ExitStack() as later:
+
+        def arrive(_name: str, _line: bytes) -> None:
+            open_gate()
+            later.enter_context(ground.shut())
+
+        monkeypatch.setattr(work, "_append", arrive)
+        # At the other gate it would wait for ever.
+        work.gate(1)
 
 
 def test_a_parent_fails_that_is_run_before_its_sub_jobs(ground: Ground) -> None:
