@@ -32,6 +32,22 @@ for _ in range(int(sys.argv[2])):
     root.createJob("noop")
 root.activate()
 """
+_STILL = """
+from jobqueue import JobProc
+
+class still(JobProc):
+    def __init__(self, frame, label=None):
+        super().__init__(label)
+
+    def run(self):
+        pass
+"""
+_SUBMIT_ARRAY = """
+import sys, jobqueue
+root = jobqueue.JobQueue(sys.argv[1]).createJobRoot("noop")
+root.createJobArray("still", frames=f"1-{sys.argv[2]}")
+root.activate()
+"""
 
 
 def listing(calls: list[Call]) -> str:
@@ -49,6 +65,7 @@ class Counting:
 
     def __init__(self, queue_dir: Path, traces: Path) -> None:
         self.dir = queue_dir
+        (queue_dir / "procs" / "still.py").write_text(_STILL)
         self._queue = jobqueue.JobQueue(str(queue_dir))
         self._traces = traces
         self._runs = 0
@@ -56,12 +73,15 @@ class Counting:
     def column(self, count: int) -> dict[str, float]:
         """All rows of the table for hierarchies of ``count`` sub-jobs."""
         bare, submitted = self.submit(0), self.submit(count)
+        of_array = len(self.run("-c", _SUBMIT_ARRAY, str(self.dir), str(count)))
         self._hold()
         found = {
             "submit a hierarchy, besides its sub-jobs": bare,
             "submit, for each sub-job": (submitted - bare) / count,
+            "submit a hierarchy with an array of as many items": of_array,
             "claim, run, commit and settle a job": self.job(fan, count),
             "the same where it unblocks another one": self.job(chain, count),
+            "claim, split, run, commit and close a chunk of one item": self.job(array, count),
             "`jobqueue list`": self.command("list"),
             "`jobqueue tree`": self.command("tree", "job2"),
         }
@@ -181,6 +201,16 @@ def fan(queue: jobqueue.JobQueue, count: int) -> None:
         root = queue.createJobRoot("noop")
         for _ in range(count if count > 1 else 0):
             root.createJob("noop")
+        root.activate()
+
+
+def array(queue: jobqueue.JobQueue, count: int) -> None:
+    """The same as `fan`, with items of an array in chunks of one."""
+    for _ in range(_RUN if count == 1 else 1):
+        root = queue.createJobRoot("noop")
+        # The fan's and the chain's jobs are still there.
+        root.options.priority = 2
+        root.createJobArray("still", frames=f"1-{count}", chunk=1)
         root.activate()
 
 
