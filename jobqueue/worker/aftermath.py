@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
-from jobqueue.control import remove_rest
 from jobqueue.hierarchy import Node
 from jobqueue.journal import Journal, read_record
 from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, ClosedToken, JobLayout, Record, RunningToken, job_name
 from jobqueue.options import effective_options
+from jobqueue.removal import remove_rest
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.trouble import Troubles, is_trouble
