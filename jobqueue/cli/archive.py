@@ -16,6 +16,7 @@ import argparse
 
 from jobqueue.cli._common import add_job, for_each_job
 from jobqueue.cli._counting import counting, removing
+from jobqueue.cli._output import number_of
 from jobqueue.errors import JobStateError
 from jobqueue.handle import JobHandle, reader_of
 
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         with counting() as show, removing(arguments, job, "is archived", show) as removed:
 
             def packed(directories: int, size: int) -> None:
-                show(f"packing {job.name}: {directories} directories, {size / 1e6:.0f} MB")
+                show(f"packing {job.name}: {number_of(directories, 'folder')}, {size / 1e6:.0f} MB")
 
             archive(reader.queue, reader.number, packed, removed)
         return f"is archived: {job.archiveFile}"

@@ -19,7 +19,7 @@ from jobqueue.errors import BrokenJobError, JobQueueError, LostRaceError
 from tests.acceptance.cli.conftest import Cli
 from tests.support import run_jobqueue, snapshot
 
-NEEDS_A_JOB = ["show", "tree", "log", "wait", "retry", "cancel", "hold", "release"]
+NEEDS_A_JOB = ["show", "tree", "log", "wait", "retry", "cancel", "hold", "release", "archive"]
 
 
 def call(command: str) -> list[str]:

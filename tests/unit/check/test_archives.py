@@ -115,7 +115,7 @@ def test_a_job_that_is_at_work_again_goes_on_and_keeps_its_archive(store: Store,
     shutil.copytree(backup, scene)
     kept = _file(store, FRESH).read_bytes()
     assert [finding.kind for finding in repair(store).found] == ["archived-twice"]
-    with worker_on(scene) as worker:
+    with worker_on(scene, QuickShare(44)) as worker:
         assert len(worker.run_all()) == 7
     with pytest.raises(JobStateError, match="it holds another course of job5"):
         archive(store, FRESH)
