@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import bars, machine, side_by_side
+from benchmarks.arrays import a_million_items, arrays
 from benchmarks.peers import PEERS
 from benchmarks.report import RESULTS, as_text
 from benchmarks.scaling import scaling
@@ -88,7 +89,7 @@ def as_file(figures: dict[str, Any]) -> str:
 
 def _bars(repeats: int, tell: side_by_side.Progress) -> list[dict[str, Any]]:
     """Our own bars; those that rest on the peers are made of the runs."""
-    parts = [*bars.PARTS, scaling]
+    parts = [*bars.PARTS, arrays, a_million_items, scaling]
     found: list[bars.Bar] = []
     for at, part in enumerate(parts):
         tell(at, len(parts), f"our own bars: {part.__name__}")

@@ -181,6 +181,17 @@ class ChunkAttempt(Attempt):
             self._make_anew()
             self._store.share.enter(self.files.dir)
 
+    def leave(self) -> None:
+        """Removes the directory where nothing was printed, if nothing lies in it; to be called when all was saved.
+
+        An array may have a hundred thousand of them, and who deletes or archives it would have to look into each.
+        """
+        if self._sizes == (0, 0):
+            try:
+                self._store.share.remove_dir(self.files.dir)
+            except OSError as error:
+                self._store.log.debug("%s cannot be removed (%s); it stays.", self.files.dir, error)
+
     def _add_streams(self, note: dict[str, Any], sizes: tuple[int, int]) -> None:
         """Which part of what the chunk has printed was this item's."""
         for name, before, after in zip(("stdout", "stderr"), self._sizes, sizes, strict=True):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 
-from jobqueue.errors import BrokenJobError, JobNotFoundError, JobQueueError, JobStateError
+from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.identity import host_name, new_name, user_name
 from jobqueue.journal import Journal
-from jobqueue.layout import HIERARCHY, OUTPUTS, ClosedToken, Entry, JobLayout, RunningToken, Span, Token
+from jobqueue.layout import ClosedToken, JobLayout, RunningToken, Span, Token
 from jobqueue.options import check_option
-from jobqueue.outputs import clear_noted
-from jobqueue.registry import owed, send_request
-from jobqueue.share import NO_ROOM, Removal
+from jobqueue.registry import owed, read_info, send_request, worker_names
+from jobqueue.removal import Removed, fence, nobody_counts, remove_rest
+from jobqueue.share import NO_ROOM
 from jobqueue.state import JobState, look_up
 from jobqueue.store import Store
 
@@ -20,7 +21,7 @@ _ROUNDS = 100
 
 
 def raise_if_deleted(store: Store, number: int) -> None:
-    """Raises `JobNotFoundError` if a top-level job has neither a directory nor an entry."""
+    """Raises `JobNotFoundError` if a top-level job has neither a directory nor an entry, nor an archive."""
     if _is_gone(store, number):
         raise JobNotFoundError(
             f"there is no job{number}; it may have been deleted, `jobqueue list` shows what there is", store.layout.dir
@@ -29,7 +30,32 @@ def raise_if_deleted(store: Store, number: int) -> None:
 
 def _is_gone(store: Store, number: int) -> bool:
     # An entry without a directory is a broken job, whose directory somebody has removed by hand.
-    return not store.share.has(store.layout.dir, f"job{number}") and store.index.find(number) is None
+    if store.share.has(store.layout.dir, f"job{number}") or store.index.find(number) is not None:
+        return False
+    return not store.archives.has(number)
+
+
+def raise_if_archived(store: Store, number: int, done: str) -> None:
+    """Raises `JobStateError` if a top-level job is archived; to be called where it has no entry.
+
+    Args:
+        store: the queue.
+        number: of the top-level job.
+        done: what cannot be done to it any more: "held", say.
+    """
+    if store.archives.has(number):
+        reason = f"job{number} is archived, so nothing of it can be {done}; it can be looked at, and deleted"
+        raise JobStateError(reason, store.layout.archive(number))
+
+
+@contextmanager
+def _where_it_is_queued(store: Store, number: int, done: str) -> Iterator[None]:
+    """Says of a job that has no entry that it is archived, if it is."""
+    try:
+        yield
+    except JobNotFoundError:
+        raise_if_archived(store, number, done)
+        raise
 
 
 def fail(store: Store, number: int, node: int, name: str) -> None:
@@ -41,7 +67,8 @@ def fail(store: Store, number: int, node: int, name: str) -> None:
     job = store.layout.job(number)
     who = f"{user_name()}@{host_name()}"
     for _ in range(_ROUNDS):
-        seen = look_up(store, job, node)
+        with _where_it_is_queued(store, number, "made to fail"):
+            seen = look_up(store, job, node)
         if seen.has_ended:
             raise JobStateError(f"{name} is {seen.state.value} already, so it cannot be made to fail", job.dir)
         if seen.state is JobState.RUNNING:
@@ -111,11 +138,13 @@ def _open_for_retry(store: Store, number: int) -> JobLayout:
     """A top-level job of which something may be tried again; what an earlier try has left undone is done first.
 
     Raises:
-        JobStateError: it is done.
+        JobStateError: it is done, or archived.
     """
     raise_if_deleted(store, number)
     job = store.layout.job(number)
     entry = store.index.find(number)
+    if entry is None:
+        raise_if_archived(store, number, "tried again")
     if entry is None or entry.folder == "done":
         raise JobStateError(f"job{number} is done, so nothing of it can be tried again; submit it anew", job.dir)
     if entry.folder == "waiting":
@@ -177,7 +206,8 @@ def cancel(store: Store, number: int) -> None:
     # CRASH: a cancel that died after this step left tokens behind it, and can be repeated.
     if entry is not None and entry.folder == "done" and not _has_open(store, job):
         raise JobStateError(f"job{number} has ended already", job.dir)
-    store.index.put(number, "done")
+    with _where_it_is_queued(store, number, "cancelled"):
+        store.index.put(number, "done")
     store.tokens.cancel_waiting(job)
     ask_to_end(store, number, "cancel")
     # RACE: a slot that had listed the job's tokens before may have claimed one, and a dead slot's token may have been
@@ -212,7 +242,8 @@ def hold(store: Store, number: int) -> None:
     Raises:
         JobStateError: it has ended.
     """
-    store.index.put(number, "held", among=("runnable", "waiting", "held"))
+    with _where_it_is_queued(store, number, "held"):
+        store.index.put(number, "held", among=("runnable", "waiting", "held"))
 
 
 def release(store: Store, number: int) -> None:
@@ -221,7 +252,8 @@ def release(store: Store, number: int) -> None:
     Raises:
         JobStateError: it has ended.
     """
-    store.index.put(number, "runnable", among=("held", "waiting"))
+    with _where_it_is_queued(store, number, "released"):
+        store.index.put(number, "runnable", among=("held", "waiting"))
 
 
 def set_priority(store: Store, number: int, priority: int) -> None:
@@ -231,14 +263,20 @@ def set_priority(store: Store, number: int, priority: int) -> None:
         OptionError: it is out of its range.
     """
     check_option("priority", priority)
-    store.index.set_priority(number, priority)
+    with _where_it_is_queued(store, number, "given a priority"):
+        store.index.set_priority(number, priority)
 
 
-def delete(store: Store, number: int) -> bool:
-    """Deletes a top-level job; ``False`` if it was gone already.
+def delete(store: Store, number: int, removed: Removed = nobody_counts) -> bool:
+    """Deletes a top-level job, from the queue or from the archives; ``False`` if it was gone already.
 
     When this returns nobody can take anything of it up any more, and attempts under way are being ended. What a running
     attempt still holds is removed by its worker when it has ended.
+
+    Args:
+        store: the queue.
+        number: of the top-level job.
+        removed: told after each name that was removed; the first time nobody can take up anything any more.
 
     Raises:
         OSError: it cannot be deleted.
@@ -250,117 +288,21 @@ def delete(store: Store, number: int) -> bool:
     # and no blocked/, so that no token can come back; only then does anything go that a settler may still read.
     store.index.discard(number)
     store.index.bury(number)
+    # RACE: whoever archives it has seen it with an entry, or never gives his archive its name.
+    store.archives.remove(number)
     fence(store, job)
     ask_to_end(store, number, "delete")
-    remove_rest(store, number)
+    remove_rest(store, number, removed=removed)
     return True
 
 
-def fence(store: Store, job: JobLayout) -> None:
-    """Empties and removes ready/ and blocked/ of a job that is being deleted.
+def hand_on(store: Store, number: int) -> str | None:
+    """Leaves the rest of a job that was deleted to a worker, which removes some of it after each beat; to which one.
 
-    RACE: rmdir fails as long as a token is in there, and no token can be moved into a directory that is gone.
+    Should that one be dead, whoever sweeps it takes it over.
     """
-    folders = (job.blocked, job.ready)
-    for _ in range(_ROUNDS):
-        store.tokens.cancel_waiting(job)
-        for folder in folders:
-            for name in store.share.names_or_none(folder) or ():
-                # What is no token would keep the folder, and is to go with the job anyway.
-                if Token.parse(name) is None:
-                    store.share.remove_tree(f"{folder}/{name}")
-        if all(_is_fenced(store, folder) for folder in folders):
-            return
-    raise OSError(f"{job.dir}: its tokens moved at every try; delete it again")
-
-
-def _is_fenced(store: Store, folder: str) -> bool:
-    """Removes a folder if it is empty; whether no token can be moved into it any more."""
-    try:
-        return store.share.remove_dir(folder) is not Removal.NOT_EMPTY
-    except NotADirectoryError:
-        # The job is broken: a file has taken its place, or that of what it lies in. It goes with the rest.
-        return True
-
-
-def remove_rest(store: Store, number: int, *, until: float | None = None) -> bool:
-    """Removes the directory of a deleted job, unless something of it still runs; whether nothing is left.
-
-    Args:
-        store: the queue.
-        number: of the top-level job.
-        until: by `Clock.monotonic`; then it stops, and goes on where it is called again.
-
-    CRASH: what is left is reached by nobody; the entry in trash/ says that it is to go.
-    """
-    job = store.layout.job(number)
-    if any(token.job == number for _, _, token in owed(store)):
-        return False
-    names = store.share.own_names(job.dir)
-    if names is None:
-        # It is missing, or there is a file in its place, or a link, behind which nothing is ours.
-        store.share.try_unlink(job.dir)
-    clear = _OutputsOfTheDeleted(store, job).clear
-    for name in names or ():
-        if name not in (".waits", HIERARCHY):
-            store.share.remove_tree(f"{job.dir}/{name}", found=clear, until=until)
-            if until is not None and store.share.clock.monotonic() >= until:
-                return False
-    if HIERARCHY in (names or ()):
-        # Order matters: the hierarchy says whose notes of outputs are to be believed.
-        _remove_file(store, job.hierarchy)
-    # Last, since a settler that is late takes a missing latch for an empty one.
-    store.share.remove_tree(job.waits, until=until)
-    gone = store.share.remove_dir(job.dir) is not Removal.NOT_EMPTY
-    if gone:
-        for name in store.share.names(store.layout.trash):
-            entry = Entry.parse("trash", name)
-            if (entry and entry.number == number) or name.startswith(f"{number}."):
-                store.share.remove_tree(f"{store.layout.trash}/{name}")
-    return gone
-
-
-def _remove_file(store: Store, path: str) -> None:
-    try:
-        store.share.try_unlink(path)
-    except (IsADirectoryError, PermissionError):
-        # Source: unlink(2); POSIX has EPERM for a directory.
-        store.share.remove_tree(path)
-
-
-class _OutputsOfTheDeleted:
-    """Removes what attempts of a deleted job have left beside the final names of outputs, as far as that goes.
-
-    Costs nothing where nothing was declared: the notes are seen in the listings that the removal makes anyway.
-
-    Args:
-        store: the queue.
-        job: the top-level job.
-    """
-
-    def __init__(self, store: Store, job: JobLayout) -> None:
-        self._store = store
-        self._job = job
-        self._nodes: dict[str, int] | None = None
-
-    def clear(self, directory: str, names: list[str]) -> None:
-        """To be called with each directory of the job, before its files are removed.
-
-        Order matters: after the notes are gone nothing names what they name. CRASH: what is not removed yet is done by
-        whoever deletes the rest.
-        """
-        attempt = self._job.parse_attempt(directory) if OUTPUTS in names else None
-        node = self._node(attempt[0]) if attempt else None
-        if attempt and node is not None:
-            share, log, number = self._store.share, self._store.log, self._job.number
-            clear_noted(share, log, f"{directory}/{OUTPUTS}", number, node, attempt[1])
-
-    def _node(self, place: str) -> int | None:
-        if self._nodes is None:
-            try:
-                hierarchy = Hierarchy(self._store.share, self._job.hierarchy)
-                self._nodes = {node.place: node.node for node in hierarchy.nodes()}
-            except (BrokenJobError, OSError) as error:
-                self._store.log.info("%s; what attempts have left beside their outputs is left there.", error)
-                self._nodes = {}
-        return self._nodes.get(place)
+    request = {"action": "delete", "job": number, "node": None, "by": f"{user_name()}@{host_name()}"}
+    for worker in worker_names(store):
+        if read_info(store, worker) is not None and send_request(store, worker, request):
+            return worker
+    return None

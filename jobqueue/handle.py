@@ -6,11 +6,12 @@ from typing import Any
 
 from jobqueue import control
 from jobqueue import params as codec
+from jobqueue.archiving import archive
 from jobqueue.errors import JobStateError
 from jobqueue.item import ItemHandle, ItemReader
 from jobqueue.layout import ClosedToken, RunningToken, WonToken, job_name, parse_job_number
 from jobqueue.reader import JobReader
-from jobqueue.state import JobState, scan
+from jobqueue.state import JobState
 from jobqueue.store import Store
 
 _WAITING = (JobState.BLOCKED, JobState.READY)
@@ -84,8 +85,7 @@ class JobHandle:
         bad = (JobState.FAILED, JobState.CANCELLED)
         if not recursive:
             return self._reader.look().state in bad
-        hierarchy = self._reader.hierarchy()
-        seen = scan(self._reader.store, self._reader.job, hierarchy.count, hierarchy.arrays())
+        seen = self._reader.scan()
         return any(seen[node].state in bad for node in self._reader.with_descendants())
 
     @property
@@ -184,7 +184,7 @@ class JobHandle:
         """The jobs that this one depends on directly, in their order."""
         found = []
         for reader in self._reader.children():
-            handle = JobHandle(reader.store, reader.number, reader.node().node, reader.place)
+            handle = JobHandle(reader.queue, reader.number, reader.node().node, reader.place)
             # They share the hierarchy that was read.
             handle._reader = reader
             found.append(handle)
@@ -257,7 +257,7 @@ class JobHandle:
         node = self._reader.node()
         if node.array is not None:
             raise JobStateError(f"{self.name} is an array, which cannot be made to fail as a whole; cancel it instead")
-        control.fail(self._reader.store, self._reader.number, node.node, self.name)
+        control.fail(self._reader.queue, self._reader.number, node.node, self.name)
 
     def retry(self) -> int:
         """Makes it ready again if it has failed; of a top-level job, every failed job of the hierarchy.
@@ -266,7 +266,7 @@ class JobHandle:
             How many jobs are to be run again.
         """
         nodes = None if not self._reader.place else [self._reader.node().node]
-        return control.retry(self._reader.store, self._reader.number, nodes)
+        return control.retry(self._reader.queue, self._reader.number, nodes)
 
     def cancel(self) -> None:
         """Cancels the whole hierarchy: nothing of it begins any more, what runs is ended.
@@ -275,7 +275,7 @@ class JobHandle:
             JobStateError: it is a sub-job, or has ended already.
         """
         self._only_top_level("cancelled")
-        control.cancel(self._reader.store, self._reader.number)
+        control.cancel(self._reader.queue, self._reader.number)
 
     def hold(self) -> None:
         """Keeps workers from beginning anything more of the hierarchy, until `release`. What runs goes on.
@@ -286,7 +286,7 @@ class JobHandle:
             JobStateError: it is a sub-job, or has ended already.
         """
         self._only_top_level("held")
-        control.hold(self._reader.store, self._reader.number)
+        control.hold(self._reader.queue, self._reader.number)
 
     def release(self) -> None:
         """Takes a `hold` back.
@@ -295,7 +295,23 @@ class JobHandle:
             JobStateError: it is a sub-job, or has ended already.
         """
         self._only_top_level("released")
-        control.release(self._reader.store, self._reader.number)
+        control.release(self._reader.queue, self._reader.number)
+
+    def archive(self) -> None:
+        """Puts the whole hierarchy, which has ended, into one file, and removes its directory.
+
+        It can be looked at as before, and takes part in nothing any more. Where this fails the job is as it was, or it
+        is archived and something of its directory is left; calling it again goes on.
+
+        Raises:
+            JobStateError: it is a sub-job, has not ended, or is archived already.
+            OSError: the share is full or in trouble.
+
+        Files:
+            Writes archive/jobN.zip in the queue.
+        """
+        self._only_top_level("archived")
+        archive(self._reader.queue, self._reader.number)
 
     def setPriority(self, priority: int) -> None:
         """Gives the hierarchy another priority.
@@ -308,7 +324,7 @@ class JobHandle:
             JobStateError: it is a sub-job.
         """
         self._only_top_level("given a priority")
-        control.set_priority(self._reader.store, self._reader.number, priority)
+        control.set_priority(self._reader.queue, self._reader.number, priority)
 
     def _only_top_level(self, what: str) -> None:
         if self._reader.place:
@@ -317,6 +333,12 @@ class JobHandle:
             )
 
     # --- what lies on disk ---------------------------------------------------------------------------------------
+
+    @property
+    def archiveFile(self) -> str | None:
+        """The file that holds the hierarchy once it is archived; then there is nothing at any of the paths below."""
+        self._reader.look()
+        return self._reader.packed.path if self._reader.packed else None
 
     @property
     def runningDir(self) -> str:

@@ -228,8 +228,32 @@ class Index:
             INDEX_FOLDERS,
         )
 
+    def try_confirm(self, entry: Entry) -> bool:
+        """Whether nobody has moved an entry since it was seen; it is moved to where it is, so that the share decides.
+
+        RACE: two may do so at once, and only one rename can succeed. Whichever it was: the new name shows that the
+        entry was still in the index when the caller had done whatever he has done since he saw it.
+        """
+        moved = entry.moved(entry.folder)
+        if self._swap(entry, moved) is None:
+            return True
+        # The rename may have been executed all the same. NFS: this host may remember what has gone long since.
+        return moved.name in self._share.names_afresh(self._layout.index_folder(entry.folder))
+
     def discard(self, number: int) -> bool:
-        """Moves an entry to trash/, whatever it is; from here no worker finds the job. Whether there was one."""
+        """Moves an entry to trash/, whatever it is; from here no worker finds the job, and that lasts.
+
+        Order matters: an entry that a power cut brings back says that the directory counts, of which parts are gone.
+
+        Returns:
+            Whether there was one.
+        """
+        is_moved = self._move_to_trash(number)
+        # CRASH: also where somebody else has moved it, who may have died before this.
+        self._share.sync_dir(self._layout.trash)
+        return is_moved
+
+    def _move_to_trash(self, number: int) -> bool:
         faults = 0
         entry: Entry | None = None
         for _ in range(_ROUNDS):

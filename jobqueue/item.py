@@ -16,7 +16,7 @@ from jobqueue.layout import SHARD_ITEMS, AttemptLayout, ClosedToken, Span, Token
 from jobqueue.notes import find_note, results_of
 from jobqueue.reader import JobReader
 from jobqueue.registry import owed
-from jobqueue.state import AnyToken, JobState, raise_if_deleted
+from jobqueue.state import AnyToken, JobState, raise_if_going
 
 
 class Piece(NamedTuple):
@@ -50,7 +50,7 @@ class ItemReader:
         self.node = reader.node()
         if self.node.array is None:
             raise JobStateError(f"{reader.name} is no array, so it has no items", reader.job.node_dir(reader.place))
-        self.items = ArrayItems(reader.store, reader.job, self.node)
+        self.items = reader.wherever(lambda: ArrayItems(reader.store, reader.job, self.node))
 
     @property
     def count(self) -> int:
@@ -77,6 +77,9 @@ class ItemReader:
 
     def find(self, item: int) -> Piece:
         """The token that stands for an item; a few listings, however many items there are."""
+        return self.reader.wherever(lambda: self._find(item))
+
+    def _find(self, item: int) -> Piece:
         for _ in range(2):
             # RACE: in the order in which tokens flow, and twice, as `jobqueue.state.look_up` does it.
             for folder in ("blocked", "ready"):
@@ -92,7 +95,7 @@ class ItemReader:
                 is_its = (token.job, token.node) == (self.reader.number, self.node.node)
                 if is_its and token.span.start <= item < token.span.end:
                     return Piece(JobState.RUNNING, Span(token.span.start, token.span.end), token, files.worker)
-        raise_if_deleted(self.reader.store, self.reader.job)
+        raise_if_going(self.reader.store, self.reader.job)
         return Piece(JobState.RUNNING, Span(item, item + 1), None, None)
 
     def _shards_before(self, folder: str, item: int) -> list[str]:
@@ -117,11 +120,15 @@ class ItemReader:
 
     def pieces(self, state: JobState) -> list[Piece]:
         """All tokens in a state, in the order of their items; not of those that run."""
+        return self.reader.wherever(lambda: self._pieces(state))
+
+    def _pieces(self, state: JobState) -> list[Piece]:
         if state in (JobState.FINISHED, JobState.FAILED):
             places = self.reader.store.pieces.shards(self.reader.job, state.value, self.node.node)
         else:
             places = [self.reader.job.token_folder(state.value)]
         found = [piece for place in places for piece in self._pieces_in(state.value, place)]
+        raise_if_going(self.reader.store, self.reader.job)
         return sorted(found, key=lambda piece: piece.span)
 
     # --- what came out -------------------------------------------------------------------------------------------
@@ -324,4 +331,4 @@ def retry_items(items: Iterable[ItemHandle]) -> int:
     if len(arrays) > 1:
         raise JobStateError("these are items of several arrays; try those of one array again at a time")
     wanted = {item.index for item in chosen}
-    return control.retry_items(reader.store, reader.number, reader.node().node, wanted, chosen[0].reader.name)
+    return control.retry_items(reader.queue, reader.number, reader.node().node, wanted, chosen[0].reader.name)

@@ -42,6 +42,7 @@ FALSE_DEATH = ".alive"
 # What the names of journals end with; whatever else lies beside them is not ours.
 JOURNAL = ".jsonl"
 
+_ARCHIVE = ".zip"
 _ATTEMPT = ".attempt"
 _DUTY = "last"
 _CHUNKS = ".chunks"
@@ -343,6 +344,10 @@ class JobLayout:
         """The directory of a job of this hierarchy; ``place`` is relative to the root's, ``""`` for the root itself."""
         return f"{self.dir}/{place}" if place else self.dir
 
+    def holds_names_alone(self, place: str) -> bool:
+        """Whether only names count in a directory of this one, and all files there are empty: of tokens, of latches."""
+        return place.partition("/")[0] in (base_name(self.tokens), base_name(self.waits))
+
     def attempt(self, place: str, attempt: int) -> AttemptLayout:
         return AttemptLayout(f"{self.node_dir(place)}/{_ATTEMPT}{attempt}")
 
@@ -411,6 +416,8 @@ class QueueLayout:
         self.tmp = f"{dir}/tmp"
         self.trash = f"{dir}/trash"
         self.workers = f"{dir}/workers"
+        # Made with the first archive.
+        self.archives = f"{dir}/archive"
 
     def directories(self) -> list[str]:
         """All that a queue without jobs and workers consists of, each after the one in which it lies."""
@@ -423,6 +430,10 @@ class QueueLayout:
     def job(self, number: int) -> JobLayout:
         return JobLayout(self.dir, number)
 
+    def archive(self, number: int) -> str:
+        """The file that holds all of a top-level job that was archived."""
+        return f"{self.archives}/{archive_name(number)}"
+
     def worker(self, name: str) -> WorkerLayout:
         return WorkerLayout(self.dir, name)
 
@@ -433,6 +444,16 @@ class QueueLayout:
 def job_name(number: int, place: str) -> str:
     """What people call a job: ``job100`` or ``job100/job3``."""
     return f"job{number}/{place}" if place else f"job{number}"
+
+
+def archive_name(number: int) -> str:
+    """The name of a top-level job's archive: ``job100.zip``."""
+    return f"job{number}{_ARCHIVE}"
+
+
+def parse_archive(name: str) -> int | None:
+    """The number in ``jobNUMBER.zip``, or ``None``."""
+    return parse_job_number(name.removesuffix(_ARCHIVE)) if name.endswith(_ARCHIVE) else None
 
 
 def parse_job_number(name: str) -> int | None:

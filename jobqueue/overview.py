@@ -28,6 +28,8 @@ class QueueState(Enum):
     """Nothing of it is begun until it is released."""
     DONE = "done"
     """It has succeeded or was cancelled."""
+    ARCHIVED = "archived"
+    """The same, and it lies in the archive; `top_jobs` does not name it."""
 
 
 class TopJob(NamedTuple):

@@ -13,9 +13,9 @@ from jobqueue.config import config_text
 from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError, QueueExistsError
 from jobqueue.frames import parse_frames
 from jobqueue.handle import JobHandle, reader_of
-from jobqueue.hierarchy import Hierarchy
 from jobqueue.job import JobRoot
 from jobqueue.layout import INDEX_FOLDERS, QUEUE_VARIABLE, QueueLayout, parse_job_number
+from jobqueue.reader import JobReader
 from jobqueue.share import Share
 from jobqueue.store import Store
 
@@ -138,8 +138,14 @@ class JobQueue:
             return []
         return [JobHandle(self._store, entry.number, None, "") for entry in self._store.index.all()]
 
+    def listArchivedJobs(self) -> list[JobHandle]:
+        """The top-level jobs that are archived, the oldest first; one listing, however many there are."""
+        if self._store is None:
+            return []
+        return [JobHandle(self._store, number, None, "") for number in self._store.archives.numbers()]
+
     def findJob(self, name: str) -> JobHandle:
-        """The job of a name: ``job100`` or ``job100/job3``.
+        """The job of a name: ``job100`` or ``job100/job3``; also of one that is archived.
 
         Raises:
             JobNotFoundError: there is none.
@@ -152,7 +158,7 @@ class JobQueue:
         control.raise_if_deleted(store, number)
         if not place:
             return JobHandle(store, number, None, "")
-        node = Hierarchy(store.share, store.layout.job(number).hierarchy).find(place)
+        node = JobReader(store, number, None, "").hierarchy().find(place)
         if node is None:
             raise JobNotFoundError(f"job{number} has no sub-job {place}; `jobqueue tree job{number}` shows them all")
         return JobHandle(store, number, node, place)
@@ -198,7 +204,7 @@ class JobQueue:
         return retry_items(items)
 
     def deleteJobs(self, jobs: JobHandle | Iterable[JobHandle] | None) -> None:
-        """Deletes top-level jobs.
+        """Deletes top-level jobs, from the queue or from the archives.
 
         When this returns nobody can take them up any more, and attempts under way are being ended. A job that is gone
         is no error.
@@ -221,7 +227,7 @@ class JobQueue:
                 raise JobStateError(f"{handle.name} is a sub-job; only whole hierarchies can be deleted")
         for handle in handles:
             reader = reader_of(handle)
-            control.delete(reader.store, reader.number)
+            control.delete(reader.queue, reader.number)
 
     def runNextAvailableJob(self, retries: int = 10) -> bool:
         """Runs the next ready job in this process, whose working directory is afterwards what it was.

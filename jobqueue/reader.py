@@ -3,37 +3,51 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from jobqueue import control
+from jobqueue.archives import share_on
 from jobqueue.errors import BrokenJobError, JobNotFoundError
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.journal import events, read_record
 from jobqueue.layout import JOURNAL, AttemptLayout, ClosedToken, JobLayout, WonToken, job_name
-from jobqueue.state import Sighting, look_up, look_up_array
+from jobqueue.packed import Packed
+from jobqueue.state import Sighting, Summary, look_up, look_up_array, scan, summarize
 from jobqueue.store import Store
+
+T = TypeVar("T")
 
 
 class JobReader:
     """Reads what a queue holds of one job; keeps nothing but the hierarchy, which never changes.
+
+    Where the top-level job's directory is gone, or going, its archive is read, if there is one.
 
     Args:
         store: the queue.
         number: of the top-level job.
         node: the job; ``None`` for the top-level job itself.
         place: its directory, relative to the top-level job's.
-        read: the hierarchy, where it was read already.
+        like: another reader of the same hierarchy, which has read it.
+
+    Attributes:
+        queue: the queue.
+        store: the same; or the same with the top-level job's archive in the place of its directory.
+        packed: that archive; ``None`` as long as the directory is read.
 
     Raises:
         JobNotFoundError: the job was deleted (from everything but names).
     """
 
-    def __init__(self, store: Store, number: int, node: int | None, place: str, read: Hierarchy | None = None) -> None:
-        self.store = store
+    def __init__(self, store: Store, number: int, node: int | None, place: str, like: JobReader | None = None) -> None:
+        self.queue: Store = like.queue if like else store
+        self.store: Store = like.store if like else store
         self.number = number
         self.place = place
         self._node_number = node
-        self._read = read
+        self._read: Hierarchy | None = like._read if like else None
+        self.packed: Packed | None = like.packed if like else None
 
     @property
     def name(self) -> str:
@@ -44,11 +58,36 @@ class JobReader:
         """The directory of its top-level job."""
         return self.store.layout.job(self.number)
 
+    def wherever(self, read: Callable[[], T]) -> T:
+        """Reads something, by way of `store`; once more if the directory turns out to be gone, and there is an archive.
+
+        Raises:
+            JobNotFoundError: it is in neither.
+            BrokenJobError: what is there cannot be read.
+        """
+        try:
+            return read()
+        except (JobNotFoundError, BrokenJobError):
+            if self.packed is not None:
+                raise
+            self.packed = self.queue.archives.open(self.number)
+            if self.packed is None:
+                raise
+            self.store = self.queue.seen_by(share_on(self.packed, self.queue.share, self.job))
+            self._read = None
+            return read()
+
     def hierarchy(self) -> Hierarchy:
         """The hierarchy that it belongs to."""
+        return self.wherever(self._hierarchy)
+
+    def _hierarchy(self) -> Hierarchy:
         if self._read is None:
-            control.raise_if_deleted(self.store, self.number)
-            self._read = Hierarchy(self.store.share, self.job.hierarchy)
+            try:
+                self._read = Hierarchy(self.store.share, self.job.hierarchy)
+            except BrokenJobError:
+                control.raise_if_deleted(self.queue, self.number)
+                raise
         return self._read
 
     def node(self) -> Node:
@@ -58,8 +97,12 @@ class JobReader:
 
     def look(self) -> Sighting:
         """Where it stands."""
-        node = self.hierarchy().root if self._node_number is None else self._node_number
-        array = self.hierarchy().arrays().get(node)
+        return self.wherever(self._look)
+
+    def _look(self) -> Sighting:
+        hierarchy = self._hierarchy()
+        node = hierarchy.root if self._node_number is None else self._node_number
+        array = hierarchy.arrays().get(node)
         try:
             if array is not None:
                 return look_up_array(self.store, self.job, node, array)
@@ -70,6 +113,18 @@ class JobReader:
                 raise BrokenJobError(reason, self.job.tokens) from None
             raise
 
+    def scan(self) -> list[Sighting]:
+        """Where each job of the hierarchy stands, by node."""
+        return self.wherever(self._scan)
+
+    def _scan(self) -> list[Sighting]:
+        hierarchy = self._hierarchy()
+        return scan(self.store, self.job, hierarchy.count, hierarchy.arrays())
+
+    def summary(self) -> Summary:
+        """How the hierarchy stands."""
+        return self.wherever(lambda: summarize(self.store, self.job))
+
     def children(self) -> list[JobReader]:
         """The jobs that this one depends on directly."""
         return [self.sibling(child) for child in self.node().children]
@@ -77,7 +132,7 @@ class JobReader:
     def sibling(self, node: int) -> JobReader:
         """Another job of the same hierarchy."""
         hierarchy = self.hierarchy()
-        return JobReader(self.store, self.number, node, hierarchy.node(node).place, hierarchy)
+        return JobReader(self.queue, self.number, node, hierarchy.node(node).place, self)
 
     def attempt(self) -> AttemptLayout:
         """The files of its latest attempt, or of the first one to come."""

@@ -71,6 +71,42 @@ class Removal(Enum):
     NOT_EMPTY = "not empty"
 
 
+class Kind(Enum):
+    """What a name in a directory stands for, where no link is followed."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    OTHER = "other"
+    """A FIFO, a socket, a device."""
+
+
+class Contents(NamedTuple):
+    """What a directory holds.
+
+    Attributes:
+        mode: its own type and permission bits, as stat(2) has them.
+        entries: the names in it, each with what it is itself; a link to a directory is a link.
+    """
+
+    mode: int
+    entries: list[tuple[str, Kind]]
+
+
+class Part(NamedTuple):
+    """A part of a plain file, and what was known of the file when it was read.
+
+    Attributes:
+        data: the part.
+        mode: type and permission bits, as stat(2) has them.
+        mtime_s: when it was written last, in seconds since the epoch by the server's clock.
+    """
+
+    data: bytes
+    mode: int
+    mtime_s: float
+
+
 class Stamp(NamedTuple):
     """What tells a file that was written to its end from any other: size in bytes, modification time in ns."""
 
@@ -112,6 +148,14 @@ class _Naming:
 # What open answers of them. Source: open(2): a directory; with O_NOFOLLOW a link; a FIFO that nobody reads, or a
 # socket.
 _NOT_PLAIN = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
+
+
+def _kind_of(entry: os.DirEntry[str]) -> Kind:
+    if entry.is_dir(follow_symlinks=False):
+        return Kind.DIRECTORY
+    if entry.is_file(follow_symlinks=False):
+        return Kind.FILE
+    return Kind.LINK if entry.is_symlink() else Kind.OTHER
 
 
 def _not_plain(path: str) -> NotPlainError:
@@ -212,6 +256,8 @@ class Share:
         self._home: str | None = None
         # Of the files that are looked at again and again on SMB: whether with the one flags or the others.
         self._turns: dict[str, bool] = {}
+        # How deep a directory lay that was to be removed, and whether the last one there was empty.
+        self._were_empty: dict[int, bool] = {}
 
     def calls_made(self) -> int:
         """How many calls this process has made so far that ask a server, on all its shares together.
@@ -410,6 +456,38 @@ class Share:
         with _Naming(path):
             try:
                 return os.pread(fd, size, offset)
+            finally:
+                os.close(fd)
+
+    def read_plain(self, path: str, offset: int, size: int) -> Part | None:
+        """At most ``size`` bytes of a plain file from ``offset`` on; ``None`` if it is missing, or is none (any more).
+
+        What lies in its place is neither followed nor waited for.
+        """
+        try:
+            fd = self._open_plain(path, sync=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno not in _NOT_PLAIN:
+                raise
+            return None
+        with _Naming(path):
+            try:
+                seen = os.fstat(fd)
+                if not stat.S_ISREG(seen.st_mode):
+                    return None
+                return Part(os.pread(fd, size, offset), seen.st_mode, seen.st_mtime)
+            finally:
+                os.close(fd)
+
+    def read_end(self, path: str, size: int) -> tuple[bytes, int]:
+        """At most the last ``size`` bytes of a file, and how many it has in all."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with _Naming(path):
+            try:
+                total = os.fstat(fd).st_size
+                return os.pread(fd, size, max(0, total - size)), total
             finally:
                 os.close(fd)
 
@@ -747,7 +825,12 @@ class Share:
         return Removal.REMOVED
 
     def remove_tree(
-        self, path: str, *, found: Callable[[str, list[str]], None] | None = None, until: float | None = None
+        self,
+        path: str,
+        *,
+        found: Callable[[str, list[str]], None] = lambda _directory, _names: None,
+        until: float | None = None,
+        removed: Callable[[], None] = lambda: None,
     ) -> bool:
         """Removes a directory and all below it, as far as it goes; whether nothing is left.
 
@@ -755,8 +838,9 @@ class Share:
 
         Args:
             path: of the directory.
-            found: is told each directory with the names of its files, before any of these is removed.
+            found: is told each directory that holds something, with the names of its files before they are removed.
             until: by `Clock.monotonic`; then it stops, and goes on where it is called again.
+            removed: told after each name that was removed.
 
         NFS: a file that somebody holds open stays as ``.nfs...`` and keeps its directory.
         """
@@ -766,29 +850,49 @@ class Share:
             directory, emptied = pending.pop()
             if emptied:
                 whole = self.remove_dir(directory) is not Removal.NOT_EMPTY and whole
+                removed()
+                if pending and self._is_over(until):
+                    return False
+                continue
+            listed = self._listed_if_full(directory)
+            if listed is None:
+                removed()
                 if pending and self._is_over(until):
                     return False
                 continue
             pending.append((directory, True))
-            try:
-                listed = self._entries(directory)
-            except FileNotFoundError:
-                continue
-            if listed is None:
-                pending.pop()
-                self.try_unlink(directory)
-                continue
-            if found is not None:
-                found(directory, [name for name, is_dir in listed if not is_dir])
-            for name, is_dir in listed:
-                if is_dir:
+            found(directory, [name for name, kind in listed if kind is not Kind.DIRECTORY])
+            for name, kind in listed:
+                if kind is Kind.DIRECTORY:
                     pending.append((f"{directory}/{name}", False))
                     continue
                 self.try_unlink(f"{directory}/{name}")
+                removed()
                 # Not before, so that each call comes further, however long the listing has taken.
                 if self._is_over(until):
                     return False
         return whole
+
+    def _listed_if_full(self, directory: str) -> list[tuple[str, Kind]] | None:
+        """What a directory holds that is to be removed; ``None``: nothing, and it is gone, or what lay in its place is.
+
+        To find a directory empty costs as much as to remove ten. Of a job's directories those that lie equally deep are
+        most often alike: so where the last one was empty, the next one is removed without a look, if that succeeds.
+        """
+        depth = directory.count("/")
+        try:
+            if self._were_empty.get(depth) and self.remove_dir(directory) is not Removal.NOT_EMPTY:
+                return None
+            listed = self._entries(directory)
+        except NotADirectoryError:
+            listed = None
+        except FileNotFoundError:
+            return None
+        if listed is None:
+            self.try_unlink(directory)
+        else:
+            self._were_empty[depth] = not listed
+        return listed
 
     def _is_over(self, until: float | None) -> bool:
         return until is not None and self.clock.monotonic() >= until
@@ -801,28 +905,79 @@ class Share:
             return None
         return None if found is None else [name for name, _ in found]
 
-    def _entries(self, directory: str) -> list[tuple[str, bool]] | None:
-        """The names in a directory, each with whether it is one itself, which a link to one is not.
+    def contents(self, directory: str) -> Contents | None:
+        """All that a directory holds, whatever this host remembers of it; ``None`` as for `own_names`.
 
-        ``None``: it is a file or a symbolic link. RACE: it was opened as none, so what is listed is its own, whatever
-        takes its place meanwhile.
+        NFS: as `names_afresh`, but for the tick: whoever calls this has let it pass (`wait_a_tick`).
         """
         try:
-            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = self._open_own(directory)
+        except FileNotFoundError:
+            return None
+        if fd is None:
+            return None
+        with _Naming(directory):
+            try:
+                if self.is_remote(directory):
+                    os.utime(fd)
+                return Contents(os.fstat(fd).st_mode, self._kinds(fd))
+            finally:
+                os.close(fd)
+
+    def _entries(self, directory: str) -> list[tuple[str, Kind]] | None:
+        """The names in a directory, each with what it is itself. ``None``: it is a file or a symbolic link."""
+        fd = self._open_own(directory)
+        if fd is None:
+            return None
+        with _Naming(directory):
+            try:
+                return self._kinds(fd)
+            finally:
+                os.close(fd)
+
+    def _open_own(self, directory: str) -> int | None:
+        """Opens a directory; ``None``: it is a file or a symbolic link.
+
+        RACE: it was opened as none, so what is listed is its own, whatever takes its place meanwhile.
+        """
+        try:
+            return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             # Source: open(2) with O_DIRECTORY and O_NOFOLLOW, of a file or of a symbolic link.
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                 raise
             return None
-        try:
-            with os.scandir(fd) as entries:
-                return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        finally:
-            os.close(fd)
+
+    def _kinds(self, fd: int) -> list[tuple[str, Kind]]:
+        with os.scandir(fd) as entries:
+            return [(entry.name, _kind_of(entry)) for entry in entries]
 
     def link_for_people(self, target: str, path: str) -> None:
         """A symbolic link to browse by; nothing reads it."""
         os.symlink(target, path)
+
+    def link_target(self, path: str) -> str | None:
+        """Where a symbolic link leads; ``None`` if it is missing, or is none (any more)."""
+        try:
+            return os.readlink(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            # Source: readlink(2), of what is no link.
+            if error.errno != errno.EINVAL:
+                raise
+            return None
+
+    def wait_a_tick(self, directory: str) -> None:
+        """Lets the server's clock tick, so that what lies there by now is seen by whoever lists it afresh."""
+        if self.is_remote(directory):
+            self.clock.sleep(TICK_S)
+
+    def take_rights(self, path: str, rights: int) -> None:
+        """Takes from a file of ours the permission bits that are not among ``rights``."""
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        if mode & ~rights:
+            os.chmod(path, mode & rights)
 
     def try_make_writable(self, directory: str) -> bool:
         """Gives this user all rights to a directory of ours; ``False`` if they were there."""

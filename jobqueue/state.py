@@ -81,6 +81,10 @@ class Sighting(NamedTuple):
         return 100.0 * counts.get(JobState.FINISHED, 0) / max(1, sum(counts.values()))
 
 
+# RACE: it moves while we look.
+_NOWHERE = Sighting(JobState.RUNNING, None, None)
+
+
 def _sighting(folder: str, name: str) -> tuple[int, Sighting] | None:
     if folder in ("finished", "failed"):
         closed = ClosedToken.parse(name)
@@ -106,13 +110,20 @@ def look_up(store: Store, job: JobLayout, node: int) -> Sighting:
         for files, _, token in owed(store):
             if token.job == job.number and token.node == node:
                 return Sighting(JobState.RUNNING, token, files.worker)
-    raise_if_deleted(store, job)
-    return Sighting(JobState.RUNNING, None, None)
+    raise_if_going(store, job)
+    return _NOWHERE
 
 
-def raise_if_deleted(store: Store, job: JobLayout) -> None:
-    """Raises `JobNotFoundError` for a top-level job whose tokens have no place any more."""
-    if store.share.names_or_none(job.ready) is None and store.share.names_or_none(job.finished) is None:
+def raise_if_going(store: Store, job: JobLayout) -> None:
+    """To be called where a token was not found that should be somewhere.
+
+    Raises:
+        JobNotFoundError: the top-level job was deleted, or archived, or its directory is being removed.
+    """
+    # Whoever removes it begins with the entry, then closes ready/, and goes on to the other tokens.
+    if store.share.names_or_none(job.ready) is None and (
+        store.share.names_or_none(job.finished) is None or store.index.find(job.number) is None
+    ):
         raise JobNotFoundError("there is no such job; it may have been deleted", job.dir)
 
 
@@ -132,9 +143,12 @@ def scan(store: Store, job: JobLayout, count: int, arrays: Mapping[int, ArrayInf
     """
     found: dict[int, Sighting] = {}
     tallies = {node: dict.fromkeys(JobState, 0) for node in arrays}
+    is_closed = False
     for folder in TOKEN_FOLDERS:
         directory = job.token_folder(folder)
-        for name in store.share.names_or_none(directory) or ():
+        names = store.share.names_or_none(directory)
+        is_closed = is_closed or names is None
+        for name in names or ():
             if tallies and (items := _items_of(store, directory, name)):
                 tallies.setdefault(items[0], dict.fromkeys(JobState, 0))[JobState(folder)] += items[1]
             elif seen := _sighting(folder, name):
@@ -144,10 +158,13 @@ def scan(store: Store, job: JobLayout, count: int, arrays: Mapping[int, ArrayInf
         for files, _, token in owed(store):
             if token.job == job.number and token.node not in found:
                 found[token.node] = Sighting(JobState.RUNNING, token, files.worker)
-    if not found:
-        raise_if_deleted(store, job)
-    nowhere = Sighting(JobState.RUNNING, None, None)
-    return [found.get(node, nowhere) for node in range(count)]
+    every = [found.get(node, _NOWHERE) for node in range(count)]
+    # RACE: of what is removed while we list it a part is missing. Then a folder is gone, or a job is nowhere, or it is
+    # above one that seems not to have ended.
+    is_odd = is_closed or _NOWHERE in every or every[-1].has_ended
+    if is_odd and not all(one.has_ended for one in every):
+        raise_if_going(store, job)
+    return every
 
 
 def _items_of(store: Store, directory: str, name: str) -> tuple[int, int] | None:

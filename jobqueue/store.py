@@ -6,6 +6,7 @@ import copy
 import logging
 import os
 
+from jobqueue.archives import Archives
 from jobqueue.config import QueueConfig, read_config
 from jobqueue.index import Index
 from jobqueue.layout import QueueLayout
@@ -36,17 +37,23 @@ class Store:
         self.layout = QueueLayout(os.path.abspath(location))
         self.share.settle_in(self.layout.dir)
         self.config: QueueConfig = read_config(self.share, self.layout)
+        self.procedures = Procedures(self.share, self.layout, self.config)
+        self._put_together()
+
+    def _put_together(self) -> None:
         self.index = Index(self.share, self.layout)
+        self.archives = Archives(self.share, self.layout)
         self.tokens = Tokens(self.share, self.layout, self.index)
         self.pieces = Pieces(self.share, self.layout, self.index, self.tokens)
-        self.procedures = Procedures(self.share, self.layout, self.config)
         self.seldom = Seldom(self.share.clock)
 
     def twin(self) -> Store:
         """The same queue for another thread: what the moves remember is each one's own."""
+        return self.seen_by(self.share)
+
+    def seen_by(self, share: Share) -> Store:
+        """The same queue, looked at by another share."""
         twin = copy.copy(self)
-        twin.index = Index(self.share, self.layout)
-        twin.tokens = Tokens(self.share, self.layout, twin.index)
-        twin.pieces = Pieces(self.share, self.layout, twin.index, twin.tokens)
-        twin.seldom = Seldom(self.share.clock)
+        twin.share = share
+        twin._put_together()
         return twin

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jobqueue import control
 from jobqueue.errors import BrokenJobError, JobNotFoundError
 from jobqueue.handle import JobHandle, reader_of
-from jobqueue.state import JobState, Summary, scan, summarize, summary_of
+from jobqueue.state import JobState, Summary, summary_of
 
 _FIRST_S = 0.2
 _LONGEST_S = 2.0
@@ -63,7 +63,7 @@ def look(job: JobHandle) -> View:
         summary, nodes = _summarize(job)
     except (JobNotFoundError, BrokenJobError, FileNotFoundError):
         try:
-            control.raise_if_deleted(reader_of(job).store, reader_of(job).number)
+            control.raise_if_deleted(reader_of(job).queue, reader_of(job).number)
         except JobNotFoundError:
             return View(job, Outcome.DELETED)
         raise
@@ -77,13 +77,12 @@ def _summarize(job: JobHandle) -> tuple[Summary, list[int] | None]:
     """The summary, and which nodes it is about; ``None``: all of the hierarchy."""
     reader = reader_of(job)
     if not reader.place:
-        return summarize(reader.store, reader.job), None
+        return reader.summary(), None
     nodes = sorted(reader.with_descendants())
-    count, arrays = reader.hierarchy().count, reader.hierarchy().arrays()
-    first = scan(reader.store, reader.job, count, arrays)
+    first = reader.scan()
     summary = summary_of([first[node] for node in nodes])
     # RACE: as in `summarize`: what is stalled shows the same tokens twice.
-    if summary.is_stalled and scan(reader.store, reader.job, count, arrays) != first:
+    if summary.is_stalled and reader.scan() != first:
         summary = summary._replace(is_stalled=False)
     return summary, nodes
 

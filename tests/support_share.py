@@ -61,7 +61,7 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 _CALLS = frozenset(
     {
         "rename", "listdir", "mkdir", "rmdir", "unlink", "open", "close", "write", "pread", "fsync", "fstat", "stat",
-        "utime", "scandir", "symlink", "chdir", "chmod",
+        "utime", "scandir", "symlink", "readlink", "chdir", "chmod",
     }
 )  # fmt: skip
 # What waits for the disk is left out, since nothing here cuts the power.

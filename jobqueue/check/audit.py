@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+from jobqueue.check.archives import find_in_archives
 from jobqueue.check.arrays import find_in_arrays
 from jobqueue.check.entries import find_in_directory, find_in_entries, find_in_queue
 from jobqueue.check.finding import Finding
@@ -27,7 +28,7 @@ _PAUSE_S = 0.5
 _ROUNDS = 12
 
 # Each finder takes a look at the queue, or at one job, and yields what it finds in it.
-_QUEUE = (find_in_queue, find_leftovers)
+_QUEUE = (find_in_queue, find_in_archives, find_leftovers)
 # In this order: a later one judges the job as it will be when what an earlier one has found is mended.
 _JOB = (
     find_in_entries, find_in_directory, find_too_many, find_lost, find_in_arrays, find_taken_back, find_not_done,

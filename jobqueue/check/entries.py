@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from jobqueue import control
+from jobqueue.check.archives import find_beside_archive
 from jobqueue.check.finding import Cure, Finding, aside
 from jobqueue.check.look import JobLook, Look
 from jobqueue.errors import how_to_mend
@@ -35,6 +36,9 @@ def find_in_queue(look: Look) -> Iterator[Finding]:
     if base_name(layout.procs) in here and look.is_file_instead(layout.procs):
         # Where it is missing there are no procedures in it, and whoever makes it is trusted with the workers' rights.
         yield file_instead(None, layout.procs, is_made=False)
+    if base_name(layout.archives) in here and look.is_file_instead(layout.archives):
+        # It is made with the first archive.
+        yield file_instead(None, layout.archives, is_made=False)
     yield from _find_number(look)
 
 
@@ -73,14 +77,16 @@ def _replace(number: int | None, path: str, is_made: bool, store: Store) -> None
 
 
 def _find_number(look: Look) -> Iterator[Finding]:
-    """A number that something in flight or in trash/ still bears, and that the next submission would take."""
+    """A number that something in flight, in trash/ or archived still bears, and that the next submission would take."""
     last = look.store.layout.last
     tombstones = [int(name) for name in look.names(last) if name.isascii() and name.isdigit()]
     taken = max([0, *tombstones, *look.directories, *look.entries])
     heads = (name.partition(".")[0] for name in look.trash)
-    known = max([0, *look.in_flight(), *look.deleting, *(int(head) for head in heads if head.isdecimal())])
+    known = max(
+        [0, *look.in_flight(), *look.deleting, *look.archived, *(int(head) for head in heads if head.isdecimal())]
+    )
     if known > taken:
-        says = f"job{known} was deleted, and nothing keeps its number from being used again"
+        says = f"job{known} was deleted or archived, and nothing keeps its number from being used again"
         cure = Cure(f"the tombstone {known} is made", partial(_bury, known))
         yield Finding("number", None, None, last, says, (str(known),), cure)
 
@@ -94,14 +100,17 @@ def _bury(number: int, store: Store) -> None:
 
 def find_in_entries(job: JobLook) -> Iterator[Finding]:
     """What is wrong between a top-level job's entry and its directory."""
-    if job.entry is None:
+    if job.number in job.look.archived:
+        yield from find_beside_archive(job)
+    elif job.entry is None:
         yield from _find_without_entry(job)
+    if job.entry is None:
         return
     for entry in job.entries[1:]:
         path = f"{job.look.store.layout.index_folder(entry.folder)}/{entry.name}"
         says = f"the job has two entries; the one in {job.entry.folder}/ has been moved more often"
         yield _finding(job, "two-entries", path, says, Cure("this one goes to trash/", partial(_set_aside, entry)))
-    if not job.is_there:
+    if not job.is_there and job.number not in job.look.archived:
         says = "the job has an entry and no directory, so there is nothing left that could be run"
         cure = Cure("the entry is deleted", partial(_delete, job.number))
         yield _finding(job, "no-directory", job.files.dir, says, cure)

@@ -23,7 +23,7 @@ def find_leftovers(look: Look) -> Iterator[Finding]:
         if entry is None or entry.number not in look.directories:
             yield from _old(look, f"{layout.trash}/{name}", "what was deleted or set aside")
     workers = [layout.worker(name) for name in worker_names(look.store)] if look.names(layout.workers) else []
-    directories = [layout.dir, layout.procs, layout.last, *map(layout.index_folder, INDEX_FOLDERS)]
+    directories = [layout.dir, layout.procs, layout.last, layout.archives, *map(layout.index_folder, INDEX_FOLDERS)]
     directories += [path for files in workers for path in (files.dir, files.inbox, files.running, files.won)]
     for directory in directories:
         for name in look.names(directory):

@@ -24,6 +24,7 @@ from jobqueue.layout import (
     base_name,
     is_latch_entry,
     job_name,
+    parse_archive,
     parse_job_number,
     parse_shard,
 )
@@ -94,6 +95,8 @@ class Look:
                 entry = Entry.parse(folder, name)
                 if entry and entry not in self.entries.setdefault(entry.number, []):
                     self.entries[entry.number].append(entry)
+        # Order matters: a job is archived before its entry goes.
+        self.archived = {number for name in self.names(layout.archives) if (number := parse_archive(name)) is not None}
         self.trash = self.names(layout.trash)
         trashed = [entry for name in self.trash if (entry := Entry.parse("trash", name))]
         self.deleting = {entry.number for entry in trashed}

@@ -25,6 +25,7 @@ COMMANDS = {
     "hold": "begin nothing more of hierarchies, until they are released",
     "release": "take a hold back",
     "priority": "give a hierarchy another priority",
+    "archive": "put hierarchies that have ended into one file each",
     "delete": "delete hierarchies",
     "workers": "list the workers",
     "check": "look whether the queue is sound, and repair it",

@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from jobqueue.errors import JobQueueError
-from jobqueue.hierarchy import Hierarchy
 from jobqueue.layout import QUEUE_VARIABLE, parse_job_number
+from jobqueue.reader import JobReader
 from jobqueue.store import Store
 
 
@@ -30,7 +30,11 @@ def jobs(prefix: str, parsed_args: Any, **_: Any) -> list[str]:
         store = Store(location)
         top, slash, below = prefix.partition("/")
         if not slash:
-            return [f"job{entry.number}" for entry in store.index.all() if f"job{entry.number}".startswith(prefix)]
+            queued = [f"job{entry.number}" for entry in store.index.all()]
+            found = [name for name in queued if name.startswith(prefix)]
+            # There may be very many in the archive, and most often another one is meant.
+            archived = () if found else (f"job{number}" for number in store.archives.numbers())
+            return found or [name for name in archived if name.startswith(prefix)]
         number = parse_job_number(top)
         return [] if number is None else _sub_jobs(store, number, below)
     except (JobQueueError, OSError):
@@ -39,7 +43,7 @@ def jobs(prefix: str, parsed_args: Any, **_: Any) -> list[str]:
 
 def _sub_jobs(store: Store, number: int, below: str) -> list[str]:
     found: dict[str, None] = {}
-    for node in Hierarchy(store.share, store.layout.job(number).hierarchy).nodes():
+    for node in JobReader(store, number, None, "").hierarchy().nodes():
         if node.place and node.place.startswith(below):
             rest = node.place[len(below) :].partition("/")[0]
             # A flat sub-job lies in .jobs/, which is no job itself.

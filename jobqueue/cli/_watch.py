@@ -107,18 +107,17 @@ def _error(job: JobHandle, seen: Sighting) -> tuple[str, str]:
 def _failures(arguments: argparse.Namespace, view: View, limit: int | None) -> list[dict[str, Any]]:
     """What is said of the first failed jobs."""
     from jobqueue.handle import JobHandle
-    from jobqueue.state import scan
 
     if not view.failed:
         return []
     top = view.job
     reader = reader_of(top)
     hierarchy = reader.hierarchy()
-    seen = scan(reader.store, reader.job, hierarchy.count, hierarchy.arrays())
+    seen = reader.scan()
     found = []
     for number in view.failed[:limit]:
         node = hierarchy.node(number)
-        job = JobHandle(reader.store, reader.number, number, node.place)
+        job = JobHandle(reader.queue, reader.number, number, node.place)
         error, name = _error(job, seen[number])
         log = command_line(arguments, "log", name)
         found.append({"job": job.name, "label": node.label, "error": error, "log": log})

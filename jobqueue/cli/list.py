@@ -1,22 +1,24 @@
-"""Lists the top-level jobs in processing order.
+"""Lists the top-level jobs in processing order, but for those that are archived.
 
 States: ready (a worker may take something of it), running, waiting (a result
 is being settled), stalled (something of it has failed, and nothing else can be
 run), held, done (finished or cancelled). They are read off listings alone, so
 a stalled job may show as ready until a worker has looked at it, or --long
-looks.
+looks. With --state archived those are listed that are in the archive, the oldest
+first, and no others.
 
 With --json: an array of objects with the keys job, state, priority, running
 (how many of its jobs run); with --long also label, total, finished, failed,
 cancelled, progress (percent), submitted (seconds since the epoch). These are
-null where a job's directory cannot be read.
+null where a job's directory or archive cannot be read. The priority of an
+archived job is null.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobqueue.cli._common import DONE, open_store
 from jobqueue.cli._output import number_of, print_json, print_table, when
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from jobqueue.overview import TopJob
     from jobqueue.store import Store
 
-_STATES = ("ready", "running", "waiting", "stalled", "held", "done")
+_ARCHIVED = "archived"
+_STATES = ("ready", "running", "waiting", "stalled", "held", "done", _ARCHIVED)
 _DETAILS = ("label", "total", "finished", "failed", "cancelled", "progress", "submitted")
 
 
@@ -36,10 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from jobqueue.overview import top_jobs
-
     store = open_store(arguments)
-    rows = [_row(job) for job in top_jobs(store)] if not arguments.long else _long_rows(store)
+    found = _archived(store) if arguments.state == _ARCHIVED else _queued(store)
+    rows = [row for job in found if (row := job.long_row(store) if arguments.long else job.row()) is not None]
     chosen = [row for row in rows if arguments.state in (None, row["state"])]
     if arguments.json:
         print_json(chosen)
@@ -51,34 +53,57 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _row(job: TopJob) -> dict[str, Any]:
-    return {"job": job.name, "state": job.state.value, "priority": job.entry.priority, "running": job.running}
+class _Listed(NamedTuple):
+    """One job of the list.
 
+    Attributes:
+        number: of the top-level job.
+        top: how it stands in the queue; ``None``: it is archived.
+    """
 
-def _long_rows(store: Store) -> list[dict[str, Any]]:
-    from jobqueue.errors import JobNotFoundError
-    from jobqueue.handle import JobHandle
-    from jobqueue.overview import refined, top_jobs
-    from jobqueue.state import JobState, summarize
+    number: int
+    top: TopJob | None
 
-    rows = []
-    for job in top_jobs(store):
-        handle = JobHandle(store, job.entry.number, None, "")
+    def row(self) -> dict[str, Any]:
+        from jobqueue.layout import job_name
+
+        name = job_name(self.number, "")
+        if self.top is None:
+            return {"job": name, "state": _ARCHIVED, "priority": None, "running": 0}
+        top = self.top
+        return {"job": name, "state": top.state.value, "priority": top.entry.priority, "running": top.running}
+
+    def long_row(self, store: Store) -> dict[str, Any] | None:
+        """The same with what only a look into it can tell; ``None``: it was deleted after it had been listed."""
+        from jobqueue.errors import JobNotFoundError
+        from jobqueue.overview import refined
+        from jobqueue.reader import JobReader
+        from jobqueue.state import JobState
+
+        reader = JobReader(store, self.number, None, "")
         try:
-            summary = summarize(store, store.layout.job(job.entry.number))
+            summary = reader.summary()
             counts = summary.counts
             details = (
-                handle.label, summary.total, counts[JobState.FINISHED], counts[JobState.FAILED],
-                counts[JobState.CANCELLED], summary.progress, handle.submitTime,
+                reader.node().label, summary.total, counts[JobState.FINISHED], counts[JobState.FAILED],
+                counts[JobState.CANCELLED], summary.progress, reader.hierarchy().submitted,
             )  # fmt: skip
         except JobNotFoundError:
-            # It was deleted after it had been listed.
-            continue
+            return None
         except BrokenJobError:
-            rows.append({**_row(job), **dict.fromkeys(_DETAILS)})
-        else:
-            rows.append({**_row(refined(job, summary)), **dict(zip(_DETAILS, details, strict=True))})
-    return rows
+            return {**self.row(), **dict.fromkeys(_DETAILS)}
+        seen = self._replace(top=refined(self.top, summary)) if self.top else self
+        return {**seen.row(), **dict(zip(_DETAILS, details, strict=True))}
+
+
+def _queued(store: Store) -> list[_Listed]:
+    from jobqueue.overview import top_jobs
+
+    return [_Listed(top.entry.number, top) for top in top_jobs(store)]
+
+
+def _archived(store: Store) -> list[_Listed]:
+    return [_Listed(number, None) for number in store.archives.numbers()]
 
 
 def _print(rows: list[dict[str, Any]], *, long: bool) -> None:
@@ -86,14 +111,19 @@ def _print(rows: list[dict[str, Any]], *, long: bool) -> None:
         return
     head = ["JOB", "STATE", "PRIORITY", "RUNNING"]
     right = {"PRIORITY", "RUNNING", "DONE", "PROGRESS", "FAILED"}
-    cells = [[row["job"], row["state"], str(row["priority"]), str(row["running"])] for row in rows]
+    cells = [[row["job"], row["state"], _priority(row), str(row["running"])] for row in rows]
     if not long:
         print_table(head, cells, right=right)
         return
     for row, line in zip(rows, cells, strict=True):
         if row["total"] is None:
-            line += ["-", "-", "-", "-", "(its directory cannot be read)"]
+            what = "archive" if row["state"] == _ARCHIVED else "directory"
+            line += ["-", "-", "-", "-", f"(its {what} cannot be read)"]
             continue
         done, progress = f"{row['finished']}/{row['total']}", f"{row['progress']:.0f} %"
         line += [done, progress, str(row["failed"]), when(row["submitted"]), row["label"] or ""]
     print_table([*head, "DONE", "PROGRESS", "FAILED", "SUBMITTED", "LABEL"], cells, right=right, wide="LABEL")
+
+
+def _priority(row: dict[str, Any]) -> str:
+    return "-" if row["priority"] is None else str(row["priority"])

@@ -5,14 +5,15 @@
 
 With --json: an object with the keys job, label, state, type, parameters (as
 they are stored), options, submitted, submitter, attempt, worker, began, ended,
-progress, status, error, result (as it is stored), outputs, directory, items (of
-an array, how many are in each state, else null), waits_for, needed_by, attempts,
-hierarchy. Times are seconds since the epoch. Each of the attempts has the keys
-attempt, state (one of the words below), worker, began, ended, reason, directory.
-The hierarchy, null for a sub-job, has the keys state (as in `jobqueue list`),
-priority, and how many jobs are blocked, ready, running, finished, failed,
-cancelled. For an item: item, index, frame, state, attempt, worker, began, ended,
-status, error, result, outputs, attempts.
+progress, status, error, result (as it is stored), outputs, directory, archive
+(null, or an object with the keys path, time, by), items (of an array, how many
+are in each state, else null), waits_for, needed_by, attempts, hierarchy. Times
+are seconds since the epoch. Each of the attempts has the keys attempt, state
+(one of the words below), worker, began, ended, reason, directory. The hierarchy,
+null for a sub-job, has the keys state (as in `jobqueue list`), priority, and how
+many jobs are blocked, ready, running, finished, failed, cancelled. For an item:
+item, index, frame, state, attempt, worker, began, ended, status, error, result,
+outputs, attempts.
 
 An attempt is running; finished; failed (with an error of its own, by running
 longer than its timeout, or since somebody said so); died (its process or its
@@ -124,25 +125,31 @@ def _facts(job: JobHandle, worker: str | None) -> dict[str, Any]:
         "result": record.get("result"),
         "outputs": job.outputs,
         "directory": job.location,
+        "archive": _archive(job),
         "items": None if seen.items is None else {state.value: count for state, count in seen.items},
         "waits_for": [job_name(reader.number, hierarchy.node(child).place) for child in node.children],
         "needed_by": [job_name(reader.number, hierarchy.node(parent).place) for parent in node.parents],
     }
 
 
+def _archive(job: JobHandle) -> dict[str, Any] | None:
+    packed = reader_of(job).packed
+    return {"path": packed.path, "time": packed.top.packed_at, "by": packed.top.by} if packed else None
+
+
 def _hierarchy(job: JobHandle) -> dict[str, Any] | None:
     reader = reader_of(job)
     if reader.place:
         return None
-    from jobqueue.overview import refined, top_jobs
-    from jobqueue.state import summarize
+    from jobqueue.overview import QueueState, refined, top_jobs
 
-    summary = summarize(reader.store, reader.job)
+    summary = reader.summary()
     entry = next((top for top in top_jobs(reader.store) if top.entry.number == reader.number), None)
     counts = {state.value: count for state, count in summary.counts.items()}
     if entry is None:
-        # Not published yet, or deleted just now.
-        return {"state": None, "priority": None, **counts}
+        # Not published yet, or deleted just now, where it is not archived.
+        state = QueueState.ARCHIVED.value if reader.packed else None
+        return {"state": state, "priority": None, **counts}
     return {"state": refined(entry, summary).state.value, "priority": entry.entry.priority, **counts}
 
 
@@ -173,7 +180,12 @@ def _print_facts(facts: dict[str, Any], hierarchy: dict[str, Any] | None) -> Non
         lines.append(("progress", f"{facts['progress']:.0f} %"))
     if facts["items"] is not None:
         lines.append(("items", ", ".join(f"{count} {name}" for name, count in facts["items"].items() if count)))
-    lines += [(name, facts[name] or None) for name in ("status", "error", "directory")]
+    lines += [(name, facts[name] or None) for name in ("status", "error")]
+    if facts["archive"] is None:
+        lines.append(("directory", facts["directory"]))
+    else:
+        lines.append(("archived", f"{when(facts['archive']['time'])} by {facts['archive']['by']}"))
+        lines.append(("archive", facts["archive"]["path"]))
     if facts["result"] is not None:
         lines.append(("result", as_text(decode(facts["result"]))))
     lines += [("output", path) for path in facts["outputs"]]

@@ -53,15 +53,11 @@ class _Tree:
     """
 
     def __init__(self, job: JobHandle) -> None:
-        from jobqueue.state import scan
-
         reader = reader_of(job)
         hierarchy = reader.hierarchy()
         self._top = reader.number
         self._nodes: list[Node] = list(hierarchy.nodes())
-        self._states = [
-            seen.state.value for seen in scan(reader.store, reader.job, hierarchy.count, hierarchy.arrays())
-        ]
+        self._states = [seen.state.value for seen in reader.scan()]
         self._kinds = self._find_kinds()
         self._has_colours = has_colours()
 

@@ -52,6 +52,9 @@ class _DirEntry(NamedTuple):
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002  there are no links to follow
         return isinstance(self.node, Directory)
 
+    def is_file(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002  the same
+        return isinstance(self.node, File)
+
 
 class _Scan(list[_DirEntry]):
     """As much of what os.scandir returns as share.py uses."""
@@ -185,9 +188,16 @@ class ModelCalls(ModelProcess):
 
         self._call(ModelCall("symlink", path), do)
 
-    def utime(self, path: str) -> None:
+    def utime(self, place: str | int) -> None:
+        """Of a path or of a descriptor."""
+        opened = self._opened(place) if isinstance(place, int) else None
+        path = opened.path if opened else str(place)
+
         def do() -> None:
-            node = self.host.directory(path) if path in ("", "/") else self.host.look_up(path)
+            if opened is not None:
+                node = opened.node
+            else:
+                node = self.host.directory(path) if path in ("", "/") else self.host.look_up(path)
             node.tick = self.server.tick
 
         self._call(ModelCall("utime", path), do)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from jobqueue.control import remove_rest
 from jobqueue.errors import FrameRangeError
 from jobqueue.hierarchy import Node
 from jobqueue.items import Frames, called
 from jobqueue.journal import Journal, read_record
 from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, ClosedToken, JobLayout, Record, RunningToken, job_name
 from jobqueue.options import effective_options
+from jobqueue.removal import remove_rest
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.trouble import Troubles, is_trouble

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from jobqueue.control import remove_rest
 from jobqueue.layout import RunningToken
 from jobqueue.registry import Registration
+from jobqueue.removal import remove_rest
 from jobqueue.store import Store
 
 # So long a deleted job may be removed at a time: nobody beats meanwhile, and a big one takes minutes.

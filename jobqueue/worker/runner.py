@@ -269,6 +269,7 @@ class Runner:
                     restore = (lambda: None) if self._state is None else self._state.in_this_environment().restore
                     chunk.run(is_interruptible=self._state is None, restore=restore)
                 self._save(attempt)
+                attempt.leave()
             except (FileNotFoundError, NotADirectoryError):
                 # The job was deleted while it ran.
                 chunk.is_superseded = True

@@ -16,9 +16,9 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from jobqueue.control import remove_rest
 from jobqueue.layout import Duty, RunningToken, WonToken, WorkerLayout, base_name
 from jobqueue.registry import send_request
+from jobqueue.removal import remove_rest
 from jobqueue.share import Removal
 from jobqueue.store import Store
 from jobqueue.trouble import Troubles

@@ -16,10 +16,11 @@ _PACKAGE = Path(jobqueue.__file__).parent
 _LAYERS = """
 errors clock layout system words
 share params frames graph fields
-mounts
+mounts zipformat
 identity options proc
 items
-config hierarchy journal index pace
+packed
+config hierarchy journal index archives packing pace
 notes
 tokens outputs
 pieces
@@ -29,14 +30,15 @@ procedures
 seldom
 store trouble
 registry state streams liveness
-attempt submit control history overview
+removal
+attempt submit control archiving history overview
 chunk
 worker worker.charges worker.others worker.tidying worker.signals worker.doubts worker.broken worker.chooser
 worker.publishing worker.settling worker.guard worker.inbox worker.pen worker.arrays worker.salvage worker.chunks
 worker.runner worker.aftermath worker.sweep
 worker.caretaker worker.membership worker.inprocess worker.slot worker.slots worker.crew worker.supervisor
-check check.finding check.look check.entries check.rebuild check.arrays check.tokens check.latches check.standing
-check.records check.leftovers check.audit
+check check.finding check.look check.archives check.entries check.rebuild check.arrays check.tokens check.latches
+check.standing check.records check.leftovers check.audit
 doctor doctor.meeting doctor.contest doctor.sight doctor.locking doctor.speed doctor.examine
 reader
 item
@@ -48,9 +50,9 @@ framejobs waiting
 testing.anomalies testing.clock testing.server testing.host testing.process testing.calls testing.share testing.queues
 testing
 .
-cli._output cli._common cli._complete cli._watch cli._slots cli
+cli._output cli._common cli._complete cli._watch cli._counting cli._slots cli
 cli.create cli.submit cli.list cli.show cli.tree cli.log cli.wait cli.retry cli.cancel cli.hold cli.release
-cli.priority cli.delete cli.workers cli.check cli.completion cli.doctor cli.burnin cli.runjobs
+cli.priority cli.archive cli.delete cli.workers cli.check cli.completion cli.doctor cli.burnin cli.runjobs
 __main__
 """
 

@@ -17,8 +17,8 @@ _ALLOWED: dict[str, tuple[set[str], str]] = {
     "share.py": (
         {
             "import filelock", "import portalocker", "open", "os.chdir", "os.chmod", "os.listdir", "os.mkdir",
-            "os.open", "os.path.isdir", "os.rename", "os.rmdir", "os.scandir", "os.stat", "os.symlink", "os.unlink",
-            "os.utime",
+            "os.open", "os.path.isdir", "os.readlink", "os.rename", "os.rmdir", "os.scandir", "os.stat", "os.symlink",
+            "os.unlink", "os.utime",
         },
         "it is the one",
     ),

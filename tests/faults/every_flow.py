@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.flows import Flow
+from tests.faults.flows_of_archives import Archive, ArchiveAndCheck, ArchiveCancelled, DeleteArchived
 from tests.faults.flows_of_arrays import FLOWS_OF_ARRAYS
 from tests.faults.flows_of_endings import (
     Backstop,
@@ -46,6 +47,7 @@ from tests.faults.flows_of_workers import (
 FLOWS: tuple[type[Flow], ...] = (
     Submit, SubmitWithDirectory, Run, Park, Wake, SettleFromRecord, GiveBack, ReapBeforeBegin, Reap, ReapTimeout, Hold,
     Release, Prefer, Retry, RetryWithSubJobs, RetryBlocked, SettleAfterRetry, SetErrorReady, SetErrorBlocked,
-    SetErrorRunning, Cancel, CancelRunning, Delete, DeleteRunning, RunWithOutputs, SettleOutputs,
+    SetErrorRunning, Cancel, CancelRunning, Delete, DeleteRunning, Archive, ArchiveAndCheck, ArchiveCancelled,
+    DeleteArchived, RunWithOutputs, SettleOutputs,
     Sweep, TryAgain, ReapStopped, ReapCancelled, ReapDeleted, ComeAndGo, Backstop, *FLOWS_OF_ARRAYS,
 )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from unittest import mock
 
 import jobqueue
-from jobqueue import control
+from jobqueue import control, removal
 from jobqueue.errors import JobStateError
 from jobqueue.proc import JobProc
 from jobqueue.registry import worker_names
@@ -281,7 +281,7 @@ class ReapDeletedChunk(ReapChunk):
     def finish(self) -> None:
         self.run_to_the_end()
         assert assert_sound(self.queue_dir) == {}
-        assert control.remove_rest(self.store, 1)
+        assert removal.remove_rest(self.store, 1)
         assert not (self.queue_dir / "job1").exists()
         assert theatre.ran == [0, 1, 2]
 
@@ -402,7 +402,7 @@ class DeleteArray(Insisting, Array):
             aftermath.clear({1}, Ending("delete", "deleted"), spool)
         self.run_to_the_end()
         assert assert_sound(self.queue_dir) == {}
-        assert control.remove_rest(self.store, 1)
+        assert removal.remove_rest(self.store, 1)
         assert not (self.queue_dir / "job1").exists()
 
 

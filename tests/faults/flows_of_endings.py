@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jobqueue import control
+from jobqueue import control, removal
 from jobqueue.pace import Pace
 from jobqueue.registry import worker_names
 from jobqueue.store import Store
@@ -62,7 +62,7 @@ class Sweep(Flow):
         assert [job.attempt for job in self.job.listSubJobs()] == [1, 2]
         if len(self.dead) == 1 and self.store.share.names(self.store.layout.trash):
             # What a directory that would not go has left is still known.
-            assert control.remove_rest(self.store, 1)
+            assert removal.remove_rest(self.store, 1)
         assert not (self.queue_dir / "job1").exists()
         assert set(worker_names(self.store)) == {worker.name for worker in self.open}
 
@@ -136,7 +136,7 @@ class ReapDeleted(Reap):
     def finish(self) -> None:
         self.run_to_the_end()
         assert assert_sound(self.queue_dir) == {}
-        assert control.remove_rest(self.store, self.number)
+        assert removal.remove_rest(self.store, self.number)
         assert not (self.queue_dir / f"job{self.number}").exists()
 
 

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import jobqueue
-from jobqueue import control
+from jobqueue import control, removal
 from jobqueue.errors import JobStateError
 from jobqueue.streams import Spool
 from jobqueue.worker.aftermath import Aftermath, Ending
@@ -226,7 +226,7 @@ class Delete(Insisting):
         assert assert_sound(self.queue_dir) == {}
         if self.store.share.names(self.store.layout.trash):
             # What a directory that would not go has left is still known.
-            assert control.remove_rest(self.store, 1)
+            assert removal.remove_rest(self.store, 1)
         assert not (self.queue_dir / "job1").exists()
         assert self.queue.createJobRoot().activate().number == 2
         super().finish()
@@ -245,5 +245,5 @@ class DeleteRunning(Delete):
         with contextlib.closing(Spool()) as spool:
             aftermath = Aftermath(self.open[0].store, self.open[0].name, self.open[0].new_slot)
             aftermath.clear({1}, Ending("delete", "deleted"), spool)
-        assert control.remove_rest(self.store, 1)
+        assert removal.remove_rest(self.store, 1)
         super().finish()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue import control
+from jobqueue import control, removal
 from jobqueue.errors import JobNotFoundError, JobStateError
 from jobqueue.layout import ClosedToken, Record, RunningToken, Token, WonToken
 from jobqueue.store import Store
@@ -225,7 +225,7 @@ def test_a_running_job_whose_hierarchy_is_deleted_leaves_its_worker_a_request_an
         assert not store.tokens.running_of("a")
         if (queue_dir / "job1").exists():
             assert store.share.names(store.layout.worker("a").inbox)
-            assert control.remove_rest(store, 1)
+            assert removal.remove_rest(store, 1)
         assert not (queue_dir / "job1").exists()
 
     stage.try_all(_play([run, lambda store: control.delete(store, 1)], check))
@@ -241,7 +241,7 @@ def test_a_result_that_is_settled_while_its_hierarchy_is_deleted_is_gone_with_it
         for left in store.tokens.won_of("a"):
             settle_from_record(store, "a", left)
         assert not store.tokens.won_of("a")
-        assert control.remove_rest(store, 1)
+        assert removal.remove_rest(store, 1)
         assert not (queue_dir / "job1").exists()
 
     stage.try_some(_play([_settle("a", won), lambda store: control.delete(store, 1)], check), 400)

@@ -217,20 +217,53 @@ SABOTAGES = (
         ("tests/unit/test_submit.py",),
     ),
     Sabotage(
-        "tombstone-after-the-directory", "jobqueue/control.py",
-        '    store.index.bury(number)\n    fence(store, job)\n    ask_to_end(store, number, "delete")\n'
-        "    remove_rest(store, number)\n",
-        '    fence(store, job)\n    ask_to_end(store, number, "delete")\n'
-        "    remove_rest(store, number)\n    store.index.bury(number)\n",
-        "a number is used again while its job is deleted",
+        "no-tombstone", "jobqueue/control.py",
+        "    store.index.bury(number)\n    # RACE: whoever archives",
+        "    # RACE: whoever archives",
+        "a number is used again when its job was deleted",
         ("tests/races/test_numbers.py",),
     ),
     Sabotage(
         "delete-without-fence", "jobqueue/control.py",
-        "    store.index.bury(number)\n    fence(store, job)\n",
-        "    store.index.bury(number)\n    store.tokens.cancel_waiting(job)\n",
+        "    fence(store, job)\n    ask_to_end",
+        "    store.tokens.cancel_waiting(job)\n    ask_to_end",
         "a token comes back into a job that is being deleted",
         ("tests/races/test_people.py",),
+    ),
+    Sabotage(
+        "archive-without-confirming", "jobqueue/archiving.py",
+        "        if not store.index.try_confirm(entry):\n            return False\n",
+        "",
+        "an archive that was packed while the job was being removed counts",
+        ("tests/unit/test_archiving.py",),
+    ),
+    Sabotage(
+        "archive-not-synced", "jobqueue/packing.py",
+        "            draft.sync()\n",
+        "",
+        "a power cut leaves half an archive, and no job",
+        ("tests/unit/test_archives_and_power.py",),
+    ),
+    Sabotage(
+        "archive-name-not-synced", "jobqueue/archives.py",
+        "        self._share.sync_dir(layout.archives)\n",
+        "",
+        "a power cut leaves neither the job nor its archive",
+        ("tests/unit/test_archives_and_power.py",),
+    ),
+    Sabotage(
+        "archived-entry-comes-back", "jobqueue/index.py",
+        "        self._share.sync_dir(self._layout.trash)\n",
+        "",
+        "after a power cut a directory counts of which parts were removed",
+        ("tests/unit/test_archives_and_power.py",),
+    ),
+    Sabotage(
+        "fence-comes-back", "jobqueue/removal.py",
+        "            _make_last(store, job.tokens)\n",
+        "",
+        "after a power cut an archived job seems to run",
+        ("tests/unit/test_archives_and_power.py",),
     ),
     # --- a slot's work -----------------------------------------------------------------------------------------------
     Sabotage(

@@ -49,7 +49,11 @@ class Items:
     def removed(self, place: Place) -> None:
         """A token of an array that is deleted."""
         assert place.token.span is not None
-        self.places.get((place.job, place.node), {}).pop(place.token.span.start, None)
+        places = self.places.get((place.job, place.node), {})
+        places.pop(place.token.span.start, None)
+        if not places:
+            # Where a submission has come to nothing, another one takes its number.
+            self.places.pop((place.job, place.node), None)
 
     def has_succeeded(self, job: int, node: int) -> bool:
         """Whether all of its items were committed as successes."""

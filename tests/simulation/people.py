@@ -1,4 +1,4 @@
-"""What people do to a queue while workers work: submit, hold, release, cancel, retry, prefer, delete, fail, look."""
+"""What people do to a queue while workers work: submit, hold, cancel, retry, prefer, archive, delete, fail, look."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ class Person:
                     self._cancel,
                     self._retry,
                     self._prefer,
+                    self._archive,
                     self._delete,
                     self._fail,
                     self._look,
                 ],
-                [6, 2, 1, 3, 1, 1, 2, 1],
+                [6, 2, 1, 3, 1, 2, 1, 2, 1],
             )[0]
             action()
 
@@ -100,6 +101,9 @@ class Person:
     def _retry(self) -> None:
         self._do_whole("retry")
 
+    def _archive(self) -> None:
+        self._do_whole("archive")
+
     def _delete(self) -> None:
         self._do_whole("delete")
 
@@ -111,7 +115,12 @@ class Person:
             self.unfinished = None
 
     def _do(self, action: str, job: jobqueue.JobHandle) -> None:
-        acts = {"cancel": job.cancel, "retry": job.retry, "delete": lambda: self._queue.deleteJobs(job)}
+        acts = {
+            "cancel": job.cancel,
+            "retry": job.retry,
+            "archive": job.archive,
+            "delete": lambda: self._queue.deleteJobs(job),
+        }
         for _ in range(_TRIES):
             if self._insist(acts[action], _MANY_TRIES):
                 break

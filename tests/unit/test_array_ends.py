@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue import control
+from jobqueue import control, removal
 from jobqueue.layout import ClosedToken, Duty, Span, Token, WonToken, base_name
 from jobqueue.store import Store
 from jobqueue.worker.settling import settle_from_record
@@ -116,7 +116,7 @@ def test_a_chunk_of_a_deleted_job_goes_to_the_trash(stage: Stage) -> None:
     assert stage.won() == []
     stage.store.pieces.do_duties("w-h-0")
     assert os.listdir(stage.store.layout.worker("w-h-0").won) == []
-    assert control.remove_rest(stage.store, 1)
+    assert removal.remove_rest(stage.store, 1)
     assert os.listdir(stage.store.layout.trash) == []
     assert not os.path.exists(stage.job.dir)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue import control
+from jobqueue import control, removal
 from jobqueue.proc import JobProc
 from jobqueue.state import JobState
 from jobqueue.worker import chunks
@@ -240,9 +240,44 @@ def test_what_is_done_is_committed_after_ten_seconds(shop: Shop) -> None:
     assert seen[2:7] == [[], [(0, 3)], [(0, 3)], [(0, 3)], [(0, 3), (3, 6)]]
     assert shop.spans("finished") == [(0, 3), (3, 6), (6, 8)]
     assert shop.states(array) == ["finished"] * 8 + ["ready"]
-    # They are of one attempt, whose directory and beginning they share.
+    # They are of one attempt, whose beginning they share.
     assert [event["items"] for event in shop.events("start")] == [[0, 8]]
-    assert os.listdir(shop.queue_dir / "job1/job0/.chunks/0000") == ["00000000.1"]
+
+
+@pytest.mark.parametrize(
+    ("act", "left"),
+    [
+        (None, []),
+        (lambda _: _say("hello"), ["stdout"]),
+        (lambda proc: proc.stderr.write("hello"), ["stderr"]),
+        (lambda _: os.mkdir("made"), ["made"]),
+        (_fails, ["traceback"]),
+    ],
+    ids=["nothing", "stdout", "stderr", "a directory", "a failure"],
+)
+def test_a_chunk_leaves_its_directory_where_something_lies_in_it(
+    shop: Shop, act: Callable[[JobProc], Any] | None, left: list[str]
+) -> None:
+    shop.submit(2, chunk=2)
+    theatre.acts = {0: act} if act else {}
+    shop.worker.run_all()
+    shard = shop.queue_dir / "job1/job0/.chunks/0000"
+    assert [name for chunk in shard.iterdir() for name in os.listdir(chunk)] == left
+    assert len(list(shard.iterdir())) == bool(left)
+
+
+def test_a_directory_that_cannot_be_removed_stays_and_harms_nobody(shop: Shop) -> None:
+    array = shop.submit(2, chunk=1)
+
+    def refuse(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == "rmdir" and "/.chunks/" in str(call.args[0]):
+            raise OSError(errno.EBUSY, "Device or resource busy", call.args[0])
+        return do()
+
+    shop.share.hook = refuse
+    shop.worker.run_all()
+    assert shop.states(array) == ["finished"] * 2
+    assert len(os.listdir(shop.queue_dir / "job1/job0/.chunks/0000")) == 2
 
 
 def test_many_short_items_are_committed_together(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +452,7 @@ def test_a_deleted_job_ends_its_chunk(shop: Shop) -> None:
     assert theatre.ran[:3] == [0, 1, 2]
     assert shop.worker.store.tokens.running_of(shop.worker.name) == []
     shop.worker.run_all()
-    assert control.remove_rest(shop.store, 1)
+    assert removal.remove_rest(shop.store, 1)
     assert not (shop.queue_dir / "job1").exists()
     assert os.listdir(shop.store.layout.trash) == []
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue import control
+from jobqueue import control, removal
 from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError, OptionError
 from jobqueue.journal import read_record
 from jobqueue.layout import ClosedToken, RunningToken, Token
@@ -263,11 +263,11 @@ def test_what_still_runs_is_removed_by_its_worker(store: Store) -> None:
         assert control.delete(store, 1)
         assert worker.registration.requests()[0]["action"] == "delete"
         assert os.path.isdir(store.layout.job(1).dir)
-        assert not control.remove_rest(store, 1)
+        assert not removal.remove_rest(store, 1)
         assert worker.store.tokens.give_back(running, worker.name, charge=False) is None
         assert worker.store.tokens.bin_running(running, worker.name)
         assert sorted(os.listdir(store.layout.trash)) == sorted([f"{running.name}.{worker.name}", "500-00000001.0"])
-        assert control.remove_rest(store, 1)
+        assert removal.remove_rest(store, 1)
     assert os.listdir(store.layout.trash) == []
 
 
@@ -279,7 +279,7 @@ def test_what_has_won_and_is_not_settled_keeps_the_rest_and_its_worker_is_told(s
         assert worker.registration.requests()[0]["action"] == "delete"
         assert os.path.isdir(store.layout.job(1).dir)
         os.unlink(f"{worker.registration.files.won}/{won.name}")
-        assert control.remove_rest(store, 1)
+        assert removal.remove_rest(store, 1)
 
 
 def test_foreign_names_in_a_jobs_folders_go_with_it(store: Store) -> None:
@@ -297,7 +297,7 @@ def test_behind_a_link_in_the_place_of_a_deleted_job_nothing_is_removed(store: S
     shutil.move(store.layout.job(1).dir, elsewhere)
     os.symlink(elsewhere, store.layout.job(1).dir)
     before = snapshot(elsewhere)
-    control.remove_rest(store, 1)
+    removal.remove_rest(store, 1)
     assert not os.path.lexists(store.layout.job(1).dir)
     assert snapshot(elsewhere) == before
 
@@ -344,7 +344,7 @@ def test_a_file_that_somebody_holds_open_keeps_the_directory_and_nothing_else(st
     assert control.delete(store, 1)
     assert [path.name for path in Path(store.layout.job(1).dir).rglob("*")] == ["job0", ".nfs0001"]
     assert len(os.listdir(store.layout.trash)) == 1
-    assert control.remove_rest(store, 1)
+    assert removal.remove_rest(store, 1)
     assert os.listdir(store.layout.trash) == []
 
 
@@ -421,7 +421,7 @@ def test_a_deletion_that_dies_among_outputs_is_done_by_the_next_one(
     share.hook = dies
     with pytest.raises(KeyboardInterrupt):
         control.delete(store, 1)
-    assert control.remove_rest(Store(store.layout.dir, QuickShare()), 1)
+    assert removal.remove_rest(Store(store.layout.dir, QuickShare()), 1)
     assert not temporary.exists()
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobqueue import control
+from jobqueue import control, removal
 from jobqueue.layout import (
     MAX_ITEMS,
     MAX_NODES,
@@ -281,7 +281,7 @@ def test_nothing_is_born_of_a_deleted_job(stage: Stage) -> None:
     control.delete(stage.store, 1)
     assert stage.store.pieces.bear(claimed, "w-h-0") is None
     assert stage.store.tokens.bin_running(claimed, "w-h-0")
-    assert control.remove_rest(stage.store, 1)
+    assert removal.remove_rest(stage.store, 1)
     assert not os.path.exists(stage.job.dir)
     assert os.listdir(stage.store.layout.trash) == []
 

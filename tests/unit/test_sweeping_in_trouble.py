@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue import control
+from jobqueue import control, removal
 from jobqueue.layout import RunningToken, Token, WonToken
 from jobqueue.liveness import Death
 from jobqueue.pace import Pace
@@ -252,7 +252,7 @@ def test_a_removal_comes_further_at_each_call_however_long_its_listings_take(sto
     token = _delete_big(store, DEAD, 10)
     store.tokens.bin_running(token, DEAD)
     calls = 0
-    while not control.remove_rest(store, 1, until=share.clock.monotonic()):
+    while not removal.remove_rest(store, 1, until=share.clock.monotonic()):
         calls += 1
         assert calls < 100
     assert calls > 10

@@ -51,7 +51,7 @@ def test_bash_completes_commands_options_and_jobs(cli: Cli, failed_job: str) -> 
     assert offered("jobqueue submit --max") == ["--max-attempts", "--max-errors"]
     assert offered("jobqueue show ") == ["job1", "job2"]
     assert offered("jobqueue wait job1/job") == ["job1/job0", "job1/job1", "job1/job2", "job1/job3"]
-    assert offered("jobqueue list --state ") == ["done", "held", "ready", "running", "stalled", "waiting"]
+    assert offered("jobqueue list --state ") == ["archived", "done", "held", "ready", "running", "stalled", "waiting"]
     assert offered("runjobs --exit") == ["--exit-when-empty"]
 
 
@@ -107,6 +107,15 @@ def test_sub_jobs_are_offered_one_level_at_a_time(cli: Cli, queue_dir: Path) -> 
     assert jobs("job1/job0/") == ["job1/job0/job0"]
     assert jobs("job1/job0/job0/j") == ["job1/job0/job0/job0"]
     assert jobs("x1/") == []
+
+
+def test_archived_jobs_are_offered_where_no_other_has_such_a_name(cli: Cli, failed_job: str, queue_dir: Path) -> None:
+    cli.good("submit", "--", "true")
+    cli.good("cancel", failed_job)
+    cli.good("archive", failed_job)
+    assert jobs("job") == ["job2"]
+    assert jobs("job1") == ["job1"]
+    assert jobs("job1/job3") == ["job1/job3"]
 
 
 def test_flat_sub_jobs_are_offered_whole(cli: Cli, tmp_path: Path) -> None:

@@ -65,6 +65,10 @@ def _is_in(number: int, folder: str) -> Callable[[Store], bool]:
     return lambda store: entry(store, number).folder == folder
 
 
+def _is_archived(number: int) -> Callable[[Store], bool]:
+    return lambda store: _nothing_left_of(number)(store) and store.archives.open(number) is not None
+
+
 def _nothing_left_of(number: int) -> Callable[[Store], bool]:
     return lambda store: store.index.find(number) is None and not store.share.is_dir(store.layout.job(number).dir)
 
@@ -76,6 +80,7 @@ ACTS = {
     "cancel": Act(("cancel", f"job{HALF}"), _is_in(HALF, "done"), again=(0, 2)),
     "retry": Act(("retry", f"job{STALLED}"), _is_in(STALLED, "runnable"), again=(0, 2)),
     "delete": Act(("delete", "--yes", f"job{HALF}"), _nothing_left_of(HALF), frozenset({HALF}), again=(0, 2)),
+    "archive": Act(("archive", f"job{DONE}"), _is_archived(DONE), frozenset({DONE}), again=(0, 2)),
     "check": Act(
         ("check", "--repair"),
         lambda _: True,

@@ -20,7 +20,7 @@ from jobqueue.system import counted_os
 from tests.acceptance.cli.conftest import Cli
 from tests.support import run_jobqueue, snapshot
 
-NEEDS_A_JOB = ["show", "tree", "log", "wait", "retry", "cancel", "hold", "release"]
+NEEDS_A_JOB = ["show", "tree", "log", "wait", "retry", "cancel", "hold", "release", "archive"]
 
 
 def call(command: str) -> list[str]:

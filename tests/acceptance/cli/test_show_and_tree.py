@@ -103,7 +103,7 @@ def test_the_json_of_show(cli: Cli, failed_job: str, queue_dir: Path, queue: Job
         "submitter": reader_of(job).hierarchy().submitter, "attempt": 1, "worker": job.worker, "began": job.startTime,
         "ended": job.endTime, "progress": 0.0, "status": "", "error": "RuntimeError: no licence", "result": None,
         "outputs": [],
-        "items": None,
+        "items": None, "archive": None,
         "directory": f"{queue_dir}/job1/job1", "waits_for": [], "needed_by": ["job1"], "hierarchy": None,
     }  # fmt: skip
     assert attempt == {
