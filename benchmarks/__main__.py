@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=("bars", "peers"), help="our own bars alone, or the peers alone")
     parser.add_argument("--peers", type=_peers, default=list(PEERS), metavar="NAME,...", help="these alone")
     arguments = parser.parse_args(argv)
+    # Where nothing compiled is kept every start of ours would compile all of it; pip has compiled what the others are.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     peers = []
     for name in arguments.peers:
         if missing := PEERS[name].missing():

@@ -107,7 +107,7 @@ def a_million_items(tmp: Path, repeats: int) -> list[Bar]:
         took_s, submitter_mb = _submit(location, MANY, chunk=10)
         run_worker(location)
         handle = jobqueue.JobQueue(str(location)).findJob("job1/job0")
-        memory: dict[str, Any] = handle.item(_AT - 1).result
+        memory: dict[str, Any] = handle.item(_AT).result
         counting_s = [command_s("-m", "jobqueue", "-q", str(location), "list", "--long") for _ in range(repeats)]
     rss_mb = sum(rss for rss, _ in memory.values()) / 1024
     pss_mb = sum(pss for _, pss in memory.values()) / 1024

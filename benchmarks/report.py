@@ -198,7 +198,9 @@ BLOCKS: dict[str, Callable[[Figures], str]] = {
 def as_text(raw: dict[str, object]) -> str:
     """All tables, for a terminal."""
     figures = Figures(raw)
-    return "\n\n".join(f"{name}\n\n{make(figures)}" for name, make in BLOCKS.items() if name != "settings")
+    # Without the peers there is nothing to say of them.
+    names = [name for name in BLOCKS if name != "settings"] if raw["runs"] else ["bars"]
+    return "\n\n".join(f"{name}\n\n{BLOCKS[name](figures)}" for name in names)
 
 
 def filled(page: str, raw: dict[str, object]) -> str:

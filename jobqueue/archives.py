@@ -11,11 +11,11 @@ import os
 from typing import TYPE_CHECKING, Any, cast
 
 from jobqueue.layout import QueueLayout, archive_name, parse_archive
-from jobqueue.packed import Packed
 from jobqueue.share import Share
 
 if TYPE_CHECKING:
     from jobqueue.layout import JobLayout
+    from jobqueue.packed import Packed
 
 
 class Archives:
@@ -45,6 +45,9 @@ class Archives:
         Raises:
             BrokenJobError: it cannot be read as one.
         """
+        # Late, since whoever looks at a queue mostly needs no archive.
+        from jobqueue.packed import Packed
+
         path = self._layout.archive(number)
         try:
             return Packed(self._share, path)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from jobqueue.errors import BrokenJobError
 from jobqueue.items import ArrayInfo
@@ -36,8 +36,7 @@ _TEXT, _TEXT_OR_NONE, _OBJECT, _INTS = (
 _KINDS = {"place": _TEXT, "type": _TEXT_OR_NONE, "label": _TEXT_OR_NONE, "params": _OBJECT, "options": _OBJECT}
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """One job of a hierarchy.
 
     Attributes:
@@ -59,7 +58,7 @@ class Node:
     label: str | None
     parents: Sequence[int] = ()
     children: Sequence[int] = ()
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = MappingProxyType({})
     array: ArrayInfo | None = None
 
     def line(self) -> bytes:
@@ -71,7 +70,7 @@ class Node:
             "label": self.label,
             "parents": self.parents,
             "children": self.children,
-            "options": self.options,
+            "options": dict(self.options),
             "params": self.params,
         }
         if self.array is not None:

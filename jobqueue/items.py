@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import bisect
-import inspect
 import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobqueue import params as codec
 from jobqueue.errors import ArrayError, BrokenJobError, FrameRangeError
@@ -16,8 +15,10 @@ from jobqueue.fields import Chunk
 from jobqueue.frames import frame_parts
 from jobqueue.layout import MAX_ITEMS, Span
 from jobqueue.params import dumps
-from jobqueue.proc import JobProc
 from jobqueue.share import Share
+
+if TYPE_CHECKING:
+    from jobqueue.proc import JobProc
 
 AUTO = "auto"
 # So many items' values lie in one line of their file.
@@ -243,7 +244,10 @@ def parameter_of(procedure: type[JobProc], given: Mapping[str, Any]) -> str:
     fields = getattr(procedure, "array_fields", None)
     if fields is not None:
         return "{}" if fields(given) else ""
-    known = inspect.signature(procedure).parameters
+    # Late, since it takes long to load, and whoever only looks at a queue does not need it.
+    from inspect import signature
+
+    known = signature(procedure).parameters
     for name in ("frame", "frames"):
         if name in known:
             return name

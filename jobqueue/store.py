@@ -5,16 +5,20 @@ from __future__ import annotations
 import copy
 import logging
 import os
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from jobqueue.archives import Archives
 from jobqueue.config import QueueConfig, read_config
 from jobqueue.index import Index
 from jobqueue.layout import QueueLayout
 from jobqueue.pieces import Pieces
-from jobqueue.procedures import Procedures
 from jobqueue.seldom import Seldom
 from jobqueue.share import Share
 from jobqueue.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jobqueue.procedures import Procedures
 
 
 class Store:
@@ -37,8 +41,14 @@ class Store:
         self.layout = QueueLayout(os.path.abspath(location))
         self.share.settle_in(self.layout.dir)
         self.config: QueueConfig = read_config(self.share, self.layout)
-        self.procedures = Procedures(self.share, self.layout, self.config)
         self._put_together()
+
+    @cached_property
+    def procedures(self) -> Procedures:
+        """The classes of its jobs. Late, since whoever looks at a queue needs none."""
+        from jobqueue.procedures import Procedures
+
+        return Procedures(self.share, self.layout, self.config)
 
     def _put_together(self) -> None:
         self.index = Index(self.share, self.layout)

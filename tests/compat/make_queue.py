@@ -10,12 +10,12 @@ import io
 import itertools
 import logging
 import os
-import socket
 import sys
 import tarfile
 import tempfile
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import jobqueue
@@ -167,7 +167,7 @@ def main() -> None:
     format_exc, library = traceback.format_exc, str(Path(jobqueue.__file__).parent)
     with (
         tempfile.TemporaryDirectory() as directory,
-        mock.patch.object(socket, "gethostname", return_value=HOST),
+        mock.patch.object(os, "uname", return_value=SimpleNamespace(nodename=HOST)),
         mock.patch.dict(os.environ, LOGNAME=USER),
         mock.patch.object(Clock, "now", lambda _: BEGAN + next(ticks)),
         mock.patch.object(

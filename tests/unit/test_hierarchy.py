@@ -292,7 +292,7 @@ def test_a_line_that_is_no_job_is_a_broken_job(path: Path, old: bytes, new: byte
 )  # fmt: skip
 def test_a_line_with_a_value_of_another_kind_or_range_is_a_broken_job(path: Path, part: str, value: Any) -> None:
     nodes = _simple(3)
-    changed = {**vars(nodes[1]), part: value}
+    changed = {**nodes[1]._asdict(), part: value}
     _write(path, [nodes[0], Node(**changed), nodes[2]])
     assert _error(lambda: _read(path).node(1), path).startswith("job 1 of the hierarchy cannot be read (")
     _error(lambda: list(_read(path).nodes()), path)

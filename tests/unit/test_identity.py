@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import subprocess
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ def test_a_name_says_who_where_and_is_never_used_again() -> None:
 
 
 def test_long_names_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "gethostname", lambda: "Node07." + "x" * 60)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename="Node07." + "x" * 60))
     name = identity.new_name("y" * 60, random.Random(1))
     assert name.rpartition("-")[0] == "y" * 24 + "-node07-" + "x" * 25
 

@@ -19,7 +19,7 @@ RunAll = Callable[[], int]
 
 
 def _stored(job: jobqueue.JobHandle) -> dict[str, Any]:
-    return Hierarchy(reader_of(job).store.share, job.procDefFile).node(0).options
+    return dict(Hierarchy(reader_of(job).store.share, job.procDefFile).node(0).options)
 
 
 def test_options_are_none_before_they_are_set(queue: jobqueue.JobQueue) -> None:
