@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jobqueue.errors import BrokenJobError
@@ -58,7 +57,7 @@ class Node(NamedTuple):
     label: str | None
     parents: Sequence[int] = ()
     children: Sequence[int] = ()
-    options: Mapping[str, Any] = MappingProxyType({})
+    options: Mapping[str, Any] = {}
     array: ArrayInfo | None = None
 
     def line(self) -> bytes:
@@ -70,7 +69,7 @@ class Node(NamedTuple):
             "label": self.label,
             "parents": self.parents,
             "children": self.children,
-            "options": dict(self.options),
+            "options": self.options,
             "params": self.params,
         }
         if self.array is not None:
