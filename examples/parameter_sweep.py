@@ -13,8 +13,7 @@ import math
 import sys
 import time
 
-from jobqueue import JobQueue
-from jobqueue.state import JobState
+from jobqueue import JobQueue, JobState
 
 
 def lyapunov(rate: float, steps: int = 20_000) -> float:

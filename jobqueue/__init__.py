@@ -17,28 +17,34 @@ from jobqueue.errors import JobQueueError
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
+    from jobqueue.item import ItemHandle
     from jobqueue.job import Job, JobRoot
     from jobqueue.proc import JobProc
     from jobqueue.queue import JobQueue, createJobQueue, defaultJobQueueLocation
+    from jobqueue.state import JobState
 
 __version__ = "0.1.0"
 __all__ = [
+    "ItemHandle",
     "Job",
     "JobHandle",
     "JobProc",
     "JobQueue",
     "JobQueueError",
     "JobRoot",
+    "JobState",
     "createJobQueue",
     "defaultJobQueueLocation",
 ]
 
 _HOMES = {
+    "ItemHandle": "item",
     "Job": "job",
     "JobHandle": "handle",
     "JobProc": "proc",
     "JobQueue": "queue",
     "JobRoot": "job",
+    "JobState": "state",
     "createJobQueue": "queue",
     "defaultJobQueueLocation": "queue",
 }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import jobqueue
 from jobqueue.clock import Clock
@@ -259,3 +261,16 @@ class Shop:
 
     def states(self, array: jobqueue.JobHandle) -> list[str]:
         return [item.state.value for item in array.listItems()]
+
+
+@pytest.fixture
+def share(watched_calls: None) -> HookedShare:
+    return HookedShare()
+
+
+@pytest.fixture
+def shop(queue_dir: Path, share: HookedShare) -> Iterator[Shop]:
+    found = Shop(queue_dir, share)
+    yield found
+    share.hook = lambda _, do: do()
+    found.worker.leave()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from enum import Enum
 from pathlib import Path
 
 import jobqueue
@@ -16,9 +17,12 @@ def describe() -> str:
     lines = []
     for name in sorted(jobqueue.__all__):
         found = getattr(jobqueue, name)
-        lines += (
-            _describe_class(f"jobqueue.{name}", found) if inspect.isclass(found) else [_call(f"jobqueue.{name}", found)]
-        )
+        if not inspect.isclass(found):
+            lines.append(_call(f"jobqueue.{name}", found))
+        elif issubclass(found, Enum):
+            lines.append(f"jobqueue.{name}: {', '.join(found.__members__)}")
+        else:
+            lines += _describe_class(f"jobqueue.{name}", found)
     lines += _describe_class("Job.options", JobOptions)
     return "\n".join(lines) + "\n"
 

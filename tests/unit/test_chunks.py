@@ -8,8 +8,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,26 +21,13 @@ from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.runner import Step
 from jobqueue.worker.sweep import sweep
 from tests.soundness import assert_sound
-from tests.support_arrays import Shop, submit_frames, theatre
-from tests.support_share import Call, HookedShare, watched_calls
+from tests.support_arrays import Shop, share, shop, submit_frames, theatre
+from tests.support_share import Call, watched_calls
 from tests.support_worker import worker_on
 
-__all__ = ["watched_calls"]
+__all__ = ["share", "shop", "watched_calls"]
 
 _DIED = Ending("died", "its process ended with signal 9")
-
-
-@pytest.fixture
-def share(watched_calls: None) -> HookedShare:
-    return HookedShare()
-
-
-@pytest.fixture
-def shop(queue_dir: Path, share: HookedShare) -> Iterator[Shop]:
-    found = Shop(queue_dir, share)
-    yield found
-    share.hook = lambda _, do: do()
-    found.worker.leave()
 
 
 def _say(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +16,15 @@ from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.settling import settle_from_record
 from jobqueue.worker.sweep import sweep
 from tests.soundness import assert_sound
-from tests.support_arrays import Item, Shop, submit_frames, theatre
-from tests.support_share import HookedShare, watched_calls
+from tests.support_arrays import Item, Shop, share, shop, submit_frames, theatre
+from tests.support_share import watched_calls
 from tests.support_worker import worker_on
 
-__all__ = ["watched_calls"]
+__all__ = ["share", "shop", "watched_calls"]
 
 
 class Killed(BaseException):
     """The process is killed."""
-
-
-@pytest.fixture
-def share(watched_calls: None) -> HookedShare:
-    return HookedShare()
-
-
-@pytest.fixture
-def shop(queue_dir: Path, share: HookedShare) -> Iterator[Shop]:
-    found = Shop(queue_dir, share)
-    yield found
-    share.hook = lambda _, do: do()
-    found.worker.leave()
 
 
 @pytest.fixture
