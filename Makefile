@@ -7,7 +7,7 @@ LAB_RUNS ?= 10
 BIN := .venv/bin
 SUITE = $(BIN)/coverage run -m pytest --numprocesses auto --dist worksteal -m 'not lab'
 LAB = $(BIN)/coverage run -m pytest -m 'lab and not fresh'
-PROTOCOL := jobqueue/tokens.py,jobqueue/share.py,jobqueue/hierarchy.py
+PROTOCOL := jobqueue/tokens.py,jobqueue/share/*.py,jobqueue/hierarchy.py
 SETTINGS := pyproject.toml constraints.txt setup.py
 UV := $(shell command -v uv 2>/dev/null)
 

@@ -1,4 +1,4 @@
-"""What the kernel offers and Python's ``os`` does not, and a count of what is called: for share.py alone."""
+"""What the kernel offers and Python's ``os`` does not, and a count of what is called: for share alone."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ TROUBLE = frozenset(
         # keyctl(2); NFS and SMB with Kerberos.
         errno.ENOKEY, errno.EKEYEXPIRED, errno.EKEYREVOKED, errno.EKEYREJECTED,
         # Its disk is damaged or gone, until somebody mends it or plugs it in; nothing that is asked of a sound one is
-        # answered so. (A FIFO answers ENXIO to open, too; share.py tells the two apart.)
+        # answered so. (A FIFO answers ENXIO to open, too; share tells the two apart.)
         errno.EUCLEAN, errno.EBADMSG, errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM,
         # The connection to it broke in mid-call. Source: connect(2), send(2), which file systems of the net hand on.
         errno.ESHUTDOWN, errno.ENETRESET, errno.ENOLINK, errno.ECOMM, errno.EPROTO,

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from jobqueue import share as share_module
 from jobqueue import system
-from jobqueue.share import Appender, Share
+from jobqueue.share import PARTS, Appender, Share
 from jobqueue.testing import FakeClock
 
 T = TypeVar("T")
@@ -70,7 +69,7 @@ _watching = threading.local()
 
 
 class Call(NamedTuple):
-    """One call on the share: its name and positional arguments, as share.py made it."""
+    """One call on the share: its name and positional arguments, as share made it."""
 
     name: str
     args: tuple[Any, ...]
@@ -129,13 +128,16 @@ def _skip() -> None:
 
 @pytest.fixture
 def watched_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While this lasts each call of share.py goes by way of `WatchedShare.on_call`, where it has to do with one."""
+    """While this lasts each call of share goes by way of `WatchedShare.on_call`, where it has to do with one."""
     watched = _Watched(os, _CALLS)
     vars(watched)["path"] = _Watched(os.path, frozenset({"isdir"}))
-    monkeypatch.setattr(share_module, "os", watched)
-    monkeypatch.setattr(share_module, "open", _through_watcher("open", builtins.open), raising=False)
     functions = frozenset({"sync_file_system", "names_bit_by_bit"})
-    monkeypatch.setattr(share_module, "system", _Watched(system, functions))
+    watched_system = _Watched(system, functions)
+    for part in PARTS:
+        monkeypatch.setattr(part, "os", watched)
+        monkeypatch.setattr(part, "open", _through_watcher("open", builtins.open), raising=False)
+        if hasattr(part, "system"):
+            monkeypatch.setattr(part, "system", watched_system)
 
 
 def _watched(method: Callable[..., T]) -> Callable[..., T]:
@@ -158,7 +160,7 @@ class WatchedShare(Share):
         super().__init__(FakeClock(), random.Random(seed))
 
     def on_call(self, _call: Call, do: Callable[[], Any], /) -> Any:
-        """Is given each call of share.py and how to execute it."""
+        """Is given each call of share and how to execute it."""
         return do()
 
     def append_to(self, path: str) -> Appender:
@@ -197,6 +199,6 @@ class _WatchedAppender(Appender):
     close = _watched(Appender.close)
 
 
-for _name, _method in vars(Share).items():
-    if callable(_method) and not _name.startswith("_") and _name != "append_to":
-        setattr(WatchedShare, _name, _watched(_method))
+for _name in dir(Share):
+    if callable(getattr(Share, _name)) and not _name.startswith("_") and _name != "append_to":
+        setattr(WatchedShare, _name, _watched(getattr(Share, _name)))

@@ -32,7 +32,7 @@ class _Open:
 
 
 class _Stat(NamedTuple):
-    """As much of os.stat_result as share.py reads."""
+    """As much of os.stat_result as share reads."""
 
     st_mode: int
     st_ino: int
@@ -44,7 +44,7 @@ class _Stat(NamedTuple):
 
 
 class _DirEntry(NamedTuple):
-    """As much of os.DirEntry as share.py reads."""
+    """As much of os.DirEntry as share reads."""
 
     name: str
     node: File | Directory
@@ -57,7 +57,7 @@ class _DirEntry(NamedTuple):
 
 
 class _Scan(list[_DirEntry]):
-    """As much of what os.scandir returns as share.py uses."""
+    """As much of what os.scandir returns as share uses."""
 
     def __enter__(self) -> _Scan:  # noqa: PYI034  Python 3.10 has no Self
         return self
@@ -67,7 +67,7 @@ class _Scan(list[_DirEntry]):
 
 
 class _ReadFile:
-    """As much of a raw file object as share.py uses."""
+    """As much of a raw file object as share uses."""
 
     def __init__(self, calls: ModelCalls, fd: int) -> None:
         self._calls = calls
@@ -84,7 +84,7 @@ class _ReadFile:
 
 
 class ModelCalls(ModelProcess):
-    """Stands in for ``os`` in share.py, for one process; see `ModelProcess`."""
+    """Stands in for ``os`` in share, for one process; see `ModelProcess`."""
 
     # What the real one has, too.
     O_RDONLY, O_WRONLY, O_RDWR = os.O_RDONLY, os.O_WRONLY, os.O_RDWR
@@ -250,8 +250,8 @@ class ModelCalls(ModelProcess):
         return self._call(ModelCall("create" if makes else "open", path), do)
 
     def open_file(self, path: str, mode: str, buffering: int) -> _ReadFile:
-        """The built-in ``open``, as share.py uses it."""
-        assert (mode, buffering) == ("rb", 0), "share.py opens files in another way than the model knows"
+        """The built-in ``open``, as share uses it."""
+        assert (mode, buffering) == ("rb", 0), "share opens files in another way than the model knows"
         return _ReadFile(self, self.open(path, os.O_RDONLY))
 
     def close(self, fd: int) -> None:
@@ -322,7 +322,7 @@ class ModelCalls(ModelProcess):
         directory = opened.node
         return self._call(ModelCall("listdir", opened.path), lambda: self.host.names(directory, opened.path))
 
-    # --- what share.py takes from the module system ----------------------------------------------------------------
+    # --- what share takes from the module system ----------------------------------------------------------------
 
     def names_bit_by_bit(self, fd: int) -> Iterator[list[str]]:
         yield self._names_of(fd)
@@ -377,7 +377,7 @@ class ModelCalls(ModelProcess):
 
 
 class _PathCalls:
-    """Stands in for ``os.path`` in share.py."""
+    """Stands in for ``os.path`` in share."""
 
     split = staticmethod(posixpath.split)
 

@@ -1,14 +1,14 @@
-"""The model share: share.py itself, with a model of the system calls below it."""
+"""The model share: the package share itself, with a model of the system calls below it."""
 
 from __future__ import annotations
 
 import errno
 import random
+import sys
 from collections.abc import Iterator
 from types import FunctionType, MethodType
 from typing import Any
 
-from jobqueue import share as real
 from jobqueue.clock import Clock
 from jobqueue.share import Appender, Lock, Share
 from jobqueue.testing.calls import ModelCalls
@@ -33,7 +33,7 @@ class ModelShare(Share):
     """What one process of a host sees of a `ModelServer`.
 
     Every method is the one of `Share`, executed with `ModelCalls` in place of ``os``. So second looks, and whatever
-    else share.py does about a share that lies, is what is tried here, and a call that it learns is known here at once.
+    else is done there about a share that lies, is what is tried here, and a call that it learns is known here at once.
 
     Args:
         host: on which the process runs; by default the only one of a server of its own, that never fails.
@@ -56,22 +56,24 @@ class ModelShare(Share):
             host = ModelHost(ModelServer())
         super().__init__(clock or host.server.clock, chance or host.chance)
         self.calls = ModelCalls(host, self.chance, watcher, name)
-        space: dict[str, Any] = {
-            **vars(real), "os": self.calls, "system": self.calls, "open": self.calls.open_file,
+        ours: dict[str, Any] = {
+            "os": self.calls, "system": self.calls, "open": self.calls.open_file,
             "Lock": lambda path: _ModelLock(path, self.calls),
         }  # fmt: skip
         # An Appender is made with the model's calls, too, and is one still.
-        space["Appender"] = type("ModelAppender", (Appender,), dict(_functions(Appender, space)))
-        for method, function in _functions(Share, space):
-            if method not in vars(ModelShare):
-                setattr(self, method, MethodType(function, self))
+        ours["Appender"] = type("ModelAppender", (Appender,), dict(_functions(Appender, ours)))
+        for kind in Share.__mro__[:-1]:
+            for method, function in _functions(kind, ours):
+                if method not in vars(ModelShare):
+                    setattr(self, method, MethodType(function, self))
 
     def is_locked(self, path: str) -> bool:
         return self.calls.is_locked(path)
 
 
-def _functions(kind: type, space: dict[str, Any]) -> Iterator[tuple[str, FunctionType]]:
-    """The functions of a class of share.py, with other modules than those that it has imported."""
+def _functions(kind: type, ours: dict[str, Any]) -> Iterator[tuple[str, FunctionType]]:
+    """The functions of a class of the package share, with other modules than those that its own has imported."""
+    space = {**vars(sys.modules[kind.__module__]), **ours}
     for name, value in vars(kind).items():
         if type(value) is FunctionType:
             copy = FunctionType(value.__code__, space, value.__name__, value.__defaults__)

@@ -15,7 +15,8 @@ _PACKAGE = Path(jobqueue.__file__).parent
 # From the ground up; "." is the package itself. Modules of one line do not know of one another, or stand in its order.
 _LAYERS = """
 errors clock layout system words
-share params frames graph fields
+share.answers share.handles share.looking share.files share.lasting share.moves share.directories share
+params frames graph fields
 mounts zipformat
 identity options proc
 items
@@ -91,7 +92,7 @@ def _modules() -> dict[str, Path]:
 
 def _upward(name: str, source: str) -> set[tuple[str, str]]:
     order = {module: place for place, module in enumerate(_LAYERS.split())}
-    # Importing a module imports its packages, which are empty or import nothing; they are not counted.
+    # Importing a module imports its packages, which are empty, or import what stands above them; they are not counted.
     return {
         (name, module)
         for module in _imports(name, source, set(order))

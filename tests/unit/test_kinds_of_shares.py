@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from jobqueue import share as share_module
 from jobqueue import system
-from jobqueue.share import TICK_S, Share
+from jobqueue.share import TICK_S, Share, files
 from tests.support_share import Call, WatchedShare, watched_calls
 
 __all__ = ["watched_calls"]
@@ -134,7 +133,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
             raise error
         return builtins.open(*arguments, **options)
 
-    monkeypatch.setattr(share_module, "open", open_late, raising=False)
+    monkeypatch.setattr(files, "open", open_late, raising=False)
     assert Share().read(str(path)) == b"new"
 
 
@@ -142,7 +141,7 @@ def test_a_file_that_stays_unreadable_is_an_error(tmp_path: Path, monkeypatch: p
     def refuse(*_: Any, **__: Any) -> Any:
         raise OSError(errno.ESTALE, "replaced")
 
-    monkeypatch.setattr(share_module, "open", refuse, raising=False)
+    monkeypatch.setattr(files, "open", refuse, raising=False)
     with pytest.raises(OSError, match="replaced"):
         Share().read(str(tmp_path))
 
