@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jobqueue
-from jobqueue.layout import Entry
+from jobqueue.names import Entry
 
 SIZES = (100, 1_000, 10_000)
 _NOOP = """

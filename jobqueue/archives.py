@@ -10,7 +10,8 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from jobqueue.layout import QueueLayout, archive_name, parse_archive
+from jobqueue.layout import QueueLayout
+from jobqueue.names import archive_name, parse_archive
 from jobqueue.share import Share
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from jobqueue.control import raise_if_deleted
 from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError, LostRaceError
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.identity import host_name, user_name
-from jobqueue.layout import TOKEN_FOLDERS, Entry, base_name, parse_shard
+from jobqueue.names import TOKEN_FOLDERS, Entry, base_name, parse_shard
 from jobqueue.packed import Packed
 from jobqueue.packing import Packing, Progress
 from jobqueue.registry import owed

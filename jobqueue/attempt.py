@@ -13,7 +13,8 @@ from typing import Any, TextIO, TypeVar
 from jobqueue import params
 from jobqueue.errors import ConfigError, JobQueueError, OutputError
 from jobqueue.hierarchy import Node
-from jobqueue.layout import QUEUE_VARIABLE, JobLayout, RunningToken, job_name, temporary_name
+from jobqueue.layout import JobLayout
+from jobqueue.names import QUEUE_VARIABLE, RunningToken, job_name, temporary_name
 from jobqueue.outputs import Outputs
 from jobqueue.procedures import describe
 from jobqueue.share import UnsyncedError

@@ -11,7 +11,8 @@ from jobqueue.errors import BrokenJobError, FrameRangeError
 from jobqueue.fields import Chunk as Piece
 from jobqueue.hierarchy import Node
 from jobqueue.items import ArrayInfo, Frames, Values, called
-from jobqueue.layout import JobLayout, RunningToken, Span, job_name, temporary_name
+from jobqueue.layout import JobLayout
+from jobqueue.names import RunningToken, Span, job_name, temporary_name
 from jobqueue.outputs import Outputs
 from jobqueue.store import Store
 from jobqueue.streams import Spool

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobqueue.errors import ConfigError, FormatVersionError, OptionError, QueueNotFoundError
-from jobqueue.layout import FORMAT_VERSION, QueueLayout
+from jobqueue.layout import QueueLayout
+from jobqueue.names import FORMAT_VERSION
 from jobqueue.options import OPTION_NAMES, check_option
 from jobqueue.share import Share
 

@@ -9,7 +9,8 @@ from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.identity import host_name, new_name, user_name
 from jobqueue.journal import Journal
-from jobqueue.layout import ClosedToken, JobLayout, RunningToken, Span, Token
+from jobqueue.layout import JobLayout
+from jobqueue.names import ClosedToken, RunningToken, Span, Token
 from jobqueue.options import check_option
 from jobqueue.registry import owed, read_info, send_request, worker_names
 from jobqueue.removal import Removed, fence, nobody_counts, remove_rest

@@ -9,7 +9,7 @@ from jobqueue import params as codec
 from jobqueue.archiving import archive
 from jobqueue.errors import JobStateError
 from jobqueue.item import ItemHandle, ItemReader
-from jobqueue.layout import ClosedToken, RunningToken, WonToken, job_name, parse_job_number
+from jobqueue.names import ClosedToken, RunningToken, WonToken, job_name, parse_job_number
 from jobqueue.reader import JobReader
 from jobqueue.state import JobState
 from jobqueue.store import Store

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from jobqueue.errors import BrokenJobError
 from jobqueue.items import ArrayInfo
-from jobqueue.layout import FORMAT_VERSION
+from jobqueue.names import FORMAT_VERSION
 from jobqueue.options import check_stored
 from jobqueue.params import dumps
 from jobqueue.share import Share

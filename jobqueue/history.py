@@ -6,7 +6,8 @@ import re
 from typing import Any, NamedTuple
 
 from jobqueue.journal import events
-from jobqueue.layout import ClosedToken, JobLayout, RunningToken, Span, Token, WonToken
+from jobqueue.layout import JobLayout
+from jobqueue.names import ClosedToken, RunningToken, Span, Token, WonToken
 from jobqueue.state import AnyToken, JobState, Sighting
 from jobqueue.store import Store
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from jobqueue.layout import plain
+from jobqueue.names import plain
 
 _NAME_LIMIT = 24
 _HOST_LIMIT = 32

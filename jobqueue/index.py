@@ -10,7 +10,8 @@ import errno
 from collections.abc import Callable, Iterable
 
 from jobqueue.errors import JobNotFoundError, JobStateError, LostRaceError
-from jobqueue.layout import INDEX_FOLDERS, Entry, QueueLayout, parse_job_number
+from jobqueue.layout import QueueLayout
+from jobqueue.names import INDEX_FOLDERS, Entry, parse_job_number
 from jobqueue.share import Share
 
 # Each lost round means that somebody else moved the entry, so this is far beyond any number of movers.

@@ -12,7 +12,8 @@ from jobqueue.chunk import ArrayItems
 from jobqueue.errors import JobNotFoundError, JobStateError
 from jobqueue.history import AttemptView, events_of
 from jobqueue.journal import read_record
-from jobqueue.layout import SHARD_ITEMS, AttemptLayout, ClosedToken, Span, Token, parse_shard
+from jobqueue.layout import AttemptLayout
+from jobqueue.names import SHARD_ITEMS, ClosedToken, Span, Token, parse_shard
 from jobqueue.notes import find_note, results_of
 from jobqueue.reader import JobReader
 from jobqueue.registry import owed

@@ -13,7 +13,7 @@ from jobqueue import params as codec
 from jobqueue.errors import ArrayError, BrokenJobError, FrameRangeError
 from jobqueue.fields import Chunk
 from jobqueue.frames import frame_parts
-from jobqueue.layout import MAX_ITEMS, Span
+from jobqueue.names import MAX_ITEMS, Span
 from jobqueue.params import dumps
 from jobqueue.share import Share
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jobqueue import params as codec
 from jobqueue.errors import DependencyError, JobStateError
 from jobqueue.items import AUTO, ArrayPlan, describe_array
-from jobqueue.layout import MAX_NESTED_DEPTH
+from jobqueue.names import MAX_NESTED_DEPTH
 from jobqueue.options import JobOptions
 from jobqueue.proc import JobProc
 from jobqueue.procedures import has_post_create

@@ -15,7 +15,7 @@ import itertools
 from typing import Any, NamedTuple
 
 from jobqueue.identity import boot_id, host_in_names, host_name, is_process_gone, pid_namespace
-from jobqueue.layout import FALSE_DEATH, is_worker_name
+from jobqueue.names import FALSE_DEATH, is_worker_name
 from jobqueue.pace import Pace
 from jobqueue.registry import read_info
 from jobqueue.store import Store

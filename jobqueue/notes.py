@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jobqueue.journal import NOTE, lines
-from jobqueue.layout import JOURNAL, MAX_ITEMS, JobLayout, RunningToken, Span
+from jobqueue.layout import JobLayout
+from jobqueue.names import JOURNAL, MAX_ITEMS, RunningToken, Span
 from jobqueue.share import Share
 
 

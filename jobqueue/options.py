@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobqueue.errors import OptionError
-from jobqueue.layout import PRIORITY_MAX, PRIORITY_MIN
+from jobqueue.names import PRIORITY_MAX, PRIORITY_MIN
 
 DEFAULT_MAX_ATTEMPTS = 3
 DEFAULT_MAX_ERRORS = 1

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobqueue.errors import JobStateError, OutputError
-from jobqueue.layout import TEMPORARY, is_temporary_of
+from jobqueue.names import TEMPORARY, is_temporary_of
 from jobqueue.params import dumps
 from jobqueue.share import NOT_PLAIN, Share, Stamp
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from jobqueue.identity import boot_id, host_name, is_process_gone, pid_namespace, started_ticks
-from jobqueue.layout import Entry, RunningToken
+from jobqueue.names import Entry, RunningToken
 from jobqueue.registry import avoided_for, owed, read_info, use_of, worker_names
 from jobqueue.state import Summary
 from jobqueue.store import Store

@@ -22,14 +22,13 @@ from typing import NamedTuple
 from jobqueue.errors import BrokenJobError
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.index import Index
-from jobqueue.layout import (
+from jobqueue.layout import JobLayout, QueueLayout
+from jobqueue.names import (
     ITEM_DIGITS,
     NODE_DIGITS,
     ClosedToken,
     Duty,
     Entry,
-    JobLayout,
-    QueueLayout,
     Record,
     RunningToken,
     Span,

@@ -14,7 +14,8 @@ from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError, Queu
 from jobqueue.frames import parse_frames
 from jobqueue.handle import JobHandle, reader_of
 from jobqueue.job import JobRoot
-from jobqueue.layout import INDEX_FOLDERS, QUEUE_VARIABLE, QueueLayout, parse_job_number
+from jobqueue.layout import QueueLayout
+from jobqueue.names import INDEX_FOLDERS, QUEUE_VARIABLE, parse_job_number
 from jobqueue.reader import JobReader
 from jobqueue.share import Share
 from jobqueue.store import Store

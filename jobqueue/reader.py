@@ -11,7 +11,8 @@ from jobqueue.archives import share_on
 from jobqueue.errors import BrokenJobError, JobNotFoundError
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.journal import events, read_record
-from jobqueue.layout import JOURNAL, AttemptLayout, ClosedToken, JobLayout, WonToken, job_name
+from jobqueue.layout import AttemptLayout, JobLayout
+from jobqueue.names import JOURNAL, ClosedToken, WonToken, job_name
 from jobqueue.packed import Packed
 from jobqueue.state import Sighting, Summary, look_up, look_up_array, scan, summarize
 from jobqueue.store import Store

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from jobqueue.identity import describe_process, new_name
-from jobqueue.layout import Use, WorkerLayout, is_worker_name
+from jobqueue.layout import WorkerLayout
+from jobqueue.names import Use, is_worker_name
 from jobqueue.params import dumps
 from jobqueue.share import Lock, Removal
 from jobqueue.store import Store

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from jobqueue.errors import BrokenJobError
 from jobqueue.hierarchy import Hierarchy
-from jobqueue.layout import HIERARCHY, OUTPUTS, Entry, JobLayout, Token, base_name
+from jobqueue.layout import JobLayout
+from jobqueue.names import HIERARCHY, OUTPUTS, Entry, Token, base_name
 from jobqueue.outputs import clear_noted
 from jobqueue.registry import owed
 from jobqueue.share import Removal

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from jobqueue.errors import JobNotFoundError
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.items import ArrayInfo
-from jobqueue.layout import (
+from jobqueue.layout import JobLayout
+from jobqueue.names import (
     NODE_DIGITS,
     SHARD_ITEMS,
     TOKEN_FOLDERS,
     ClosedToken,
-    JobLayout,
     RunningToken,
     Token,
     WonToken,

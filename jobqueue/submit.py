@@ -10,7 +10,8 @@ from jobqueue import graph
 from jobqueue.errors import DependencyError
 from jobqueue.hierarchy import Node, encode_hierarchy
 from jobqueue.identity import host_name, user_name
-from jobqueue.layout import MAX_NODES, TOKEN_FOLDERS, JobLayout, Span, Token, latch_entry
+from jobqueue.layout import JobLayout
+from jobqueue.names import MAX_NODES, TOKEN_FOLDERS, Span, Token, latch_entry
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 

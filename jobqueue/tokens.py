@@ -14,12 +14,11 @@ from typing import NamedTuple, TypeVar
 from jobqueue.errors import JobNotFoundError, LostRaceError
 from jobqueue.hierarchy import Node
 from jobqueue.index import Index
-from jobqueue.layout import (
+from jobqueue.layout import JobLayout, QueueLayout
+from jobqueue.names import (
     TOKEN_FOLDERS,
     ClosedToken,
     Entry,
-    JobLayout,
-    QueueLayout,
     Record,
     RunningToken,
     Span,

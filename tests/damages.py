@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobqueue.check.look import JobLook, Look
-from jobqueue.layout import Entry, JobLayout
+from jobqueue.layout import JobLayout
+from jobqueue.names import Entry
 from jobqueue.store import Store
 from jobqueue.worker.runner import Step
 from tests.support_share import QuickShare

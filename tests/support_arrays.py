@@ -15,7 +15,7 @@ from jobqueue.clock import Clock
 from jobqueue.frames import parse_frames
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.journal import events, lines
-from jobqueue.layout import ClosedToken, Record, RunningToken, Span, Token, WonToken
+from jobqueue.names import ClosedToken, Record, RunningToken, Span, Token, WonToken
 from jobqueue.params import dumps
 from jobqueue.proc import JobProc
 from jobqueue.store import Store

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from jobqueue.layout import WonToken
+from jobqueue.names import WonToken
 from jobqueue.share import Lock
 from tests.support_share import Call, WatchedShare
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import jobqueue
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.journal import Journal
-from jobqueue.layout import Entry, JobLayout, Token
+from jobqueue.layout import JobLayout
+from jobqueue.names import Entry, Token
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 from tests.support_share import QuickShare

@@ -12,7 +12,7 @@ import jobqueue
 from jobqueue.attempt import Attempt
 from jobqueue.chunk import ChunkAttempt
 from jobqueue.hierarchy import Node
-from jobqueue.layout import RunningToken
+from jobqueue.names import RunningToken
 from jobqueue.registry import Registration
 from jobqueue.share import Share
 from jobqueue.store import Store

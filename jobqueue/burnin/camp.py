@@ -11,7 +11,8 @@ from jobqueue.burnin.plan import BEAT_S, DEAD_S, Plan, Shape
 from jobqueue.config import change_settings
 from jobqueue.errors import JobQueueError
 from jobqueue.job import Job
-from jobqueue.layout import QueueLayout, parse_job_number
+from jobqueue.layout import QueueLayout
+from jobqueue.names import parse_job_number
 from jobqueue.queue import JobQueue, createJobQueue
 from jobqueue.share import Share
 

@@ -12,7 +12,8 @@ from jobqueue.burnin.victims import Struck
 from jobqueue.check.audit import audit
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.journal import events, read_record
-from jobqueue.layout import ClosedToken, JobLayout, RunningToken, job_name, temporary_name
+from jobqueue.layout import JobLayout
+from jobqueue.names import ClosedToken, RunningToken, job_name, temporary_name
 from jobqueue.store import Store
 
 

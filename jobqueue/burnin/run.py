@@ -13,7 +13,7 @@ from jobqueue.burnin.guard import Guard
 from jobqueue.burnin.plan import DEAD_S, Blow, Plan, blows, shapes
 from jobqueue.burnin.victims import Struck, Victim, struck_from_json
 from jobqueue.identity import host_name, new_name
-from jobqueue.layout import FALSE_DEATH
+from jobqueue.names import FALSE_DEATH
 from jobqueue.queue import JobQueue
 from jobqueue.share import Share
 from jobqueue.store import Store

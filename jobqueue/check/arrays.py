@@ -13,7 +13,7 @@ from jobqueue.check.look import BEGUN, JobLook, Place
 from jobqueue.check.rebuild import write_record
 from jobqueue.hierarchy import Node
 from jobqueue.items import ArrayInfo
-from jobqueue.layout import ClosedToken, Record, RunningToken, Span, Token, WonToken
+from jobqueue.names import ClosedToken, Record, RunningToken, Span, Token, WonToken
 from jobqueue.pieces import spare_name
 from jobqueue.store import Store
 

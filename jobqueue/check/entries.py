@@ -11,7 +11,7 @@ from jobqueue.check.finding import Cure, Finding, aside
 from jobqueue.check.look import JobLook, Look
 from jobqueue.errors import how_to_mend
 from jobqueue.hierarchy import Hierarchy, Node
-from jobqueue.layout import INDEX_FOLDERS, Entry, base_name
+from jobqueue.names import INDEX_FOLDERS, Entry, base_name
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 

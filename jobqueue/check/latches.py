@@ -9,7 +9,8 @@ from jobqueue.check.entries import file_instead
 from jobqueue.check.finding import Cure, Finding
 from jobqueue.check.look import BEGUN, JobLook
 from jobqueue.hierarchy import Node
-from jobqueue.layout import JobLayout, Token, latch_entry
+from jobqueue.layout import JobLayout
+from jobqueue.names import Token, latch_entry
 from jobqueue.store import Store
 
 

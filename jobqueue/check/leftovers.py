@@ -8,7 +8,7 @@ from functools import partial
 from jobqueue.check.entries import DAY_S
 from jobqueue.check.finding import Cure, Finding
 from jobqueue.check.look import Look
-from jobqueue.layout import INDEX_FOLDERS, Entry
+from jobqueue.names import INDEX_FOLDERS, Entry
 from jobqueue.registry import worker_names
 from jobqueue.store import Store
 

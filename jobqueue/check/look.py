@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from jobqueue.errors import BrokenJobError
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.journal import events
-from jobqueue.layout import (
+from jobqueue.layout import JobLayout
+from jobqueue.names import (
     INDEX_FOLDERS,
     TOKEN_FOLDERS,
     ClosedToken,
     Duty,
     Entry,
-    JobLayout,
     RunningToken,
     Token,
     WonToken,

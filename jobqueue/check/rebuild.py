@@ -8,8 +8,8 @@ from jobqueue.check.entries import LEAP
 from jobqueue.check.look import BEGUN, JobLook, Record
 from jobqueue.identity import new_name
 from jobqueue.journal import Journal
-from jobqueue.layout import SUPERVISOR_SLOT, ClosedToken, Token
-from jobqueue.layout import Record as RecordPlace
+from jobqueue.names import SUPERVISOR_SLOT, ClosedToken, Token
+from jobqueue.names import Record as RecordPlace
 from jobqueue.store import Store
 
 _ATTEMPT = ".attempt"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from jobqueue.check.finding import Finding
 from jobqueue.check.look import JobLook, Place
 from jobqueue.journal import record_in
-from jobqueue.layout import ClosedToken
+from jobqueue.names import ClosedToken
 
 
 def find_in_records(job: JobLook) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from jobqueue.check.entries import LEAP
 from jobqueue.check.finding import Cure, Finding, aside
 from jobqueue.check.look import JobLook, Place
 from jobqueue.check.rebuild import Target, last_record, make, new_token, targets
-from jobqueue.layout import ClosedToken
+from jobqueue.names import ClosedToken
 from jobqueue.store import Store
 
 # A job that is in one of these has been begun.

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jobqueue.errors import BrokenJobError, JobQueueError, LostRaceError, how_to_mend
-from jobqueue.layout import HIERARCHY, QUEUE_VARIABLE, base_name, parse_job_number
+from jobqueue.names import HIERARCHY, QUEUE_VARIABLE, base_name, parse_job_number
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from jobqueue.errors import JobQueueError
-from jobqueue.layout import QUEUE_VARIABLE, parse_job_number
+from jobqueue.names import QUEUE_VARIABLE, parse_job_number
 from jobqueue.reader import JobReader
 from jobqueue.store import Store
 

@@ -121,7 +121,8 @@ def _raise_if_no_queue(share: Share, directory: str) -> None:
 def _write(share: Share, directory: str, report: Report) -> str | None:
     """Writes the settings; the file's path."""
     from jobqueue.config import change_settings
-    from jobqueue.layout import FALSE_DEATH, QueueLayout
+    from jobqueue.layout import QueueLayout
+    from jobqueue.names import FALSE_DEATH
 
     if report.settings is None:
         return None

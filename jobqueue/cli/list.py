@@ -65,7 +65,7 @@ class _Listed(NamedTuple):
     top: TopJob | None
 
     def row(self) -> dict[str, Any]:
-        from jobqueue.layout import job_name
+        from jobqueue.names import job_name
 
         name = job_name(self.number, "")
         if self.top is None:

@@ -98,7 +98,7 @@ def _run_item(arguments: argparse.Namespace) -> int:
 
 
 def _facts(job: JobHandle, worker: str | None) -> dict[str, Any]:
-    from jobqueue.layout import job_name
+    from jobqueue.names import job_name
     from jobqueue.options import effective_options
 
     reader = reader_of(job)

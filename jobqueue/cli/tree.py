@@ -119,7 +119,7 @@ class _Tree:
         return f"{_indent(depth)}{self._name(number)}  {shown}{label}{note}"
 
     def _name(self, number: int) -> str:
-        from jobqueue.layout import job_name
+        from jobqueue.names import job_name
 
         return job_name(self._top, self._nodes[number].place)
 

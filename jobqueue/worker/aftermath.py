@@ -10,7 +10,8 @@ from jobqueue.errors import FrameRangeError
 from jobqueue.hierarchy import Node
 from jobqueue.items import Frames, called
 from jobqueue.journal import Journal, read_record
-from jobqueue.layout import SUPERVISOR_SLOT, AttemptLayout, ClosedToken, JobLayout, Record, RunningToken, job_name
+from jobqueue.layout import AttemptLayout, JobLayout
+from jobqueue.names import SUPERVISOR_SLOT, ClosedToken, Record, RunningToken, job_name
 from jobqueue.options import effective_options
 from jobqueue.removal import remove_rest
 from jobqueue.store import Store

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jobqueue.chunk import ArrayItems, ChunkAttempt
 from jobqueue.hierarchy import Node
-from jobqueue.layout import JobLayout, Span
+from jobqueue.layout import JobLayout
+from jobqueue.names import Span
 from jobqueue.store import Store
 
 # What a chunk aims at where the submitter left its size to us.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jobqueue.errors import JobQueueError
-from jobqueue.layout import Entry
 from jobqueue.liveness import Death, Watch
+from jobqueue.names import Entry
 from jobqueue.pace import Pace
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Aftermath

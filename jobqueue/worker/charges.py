@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobqueue.history import events_of
-from jobqueue.layout import JobLayout, Span
+from jobqueue.layout import JobLayout
+from jobqueue.names import Span
 from jobqueue.notes import forgiven
 from jobqueue.store import Store
 

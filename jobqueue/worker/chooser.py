@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jobqueue.errors import JobQueueError
-from jobqueue.layout import Entry, JobLayout, Token
+from jobqueue.layout import JobLayout
+from jobqueue.names import Entry, Token
 from jobqueue.store import Store
 from jobqueue.worker.broken import set_aside
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from jobqueue.chunk import ChunkAttempt
 from jobqueue.hierarchy import Node
-from jobqueue.layout import Entry, Record, RunningToken, Span, Token
+from jobqueue.names import Entry, Record, RunningToken, Span, Token
 from jobqueue.notes import Done
 from jobqueue.store import Store
 from jobqueue.trouble import insist, is_trouble

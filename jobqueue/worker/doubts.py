@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from jobqueue.history import events_of
-from jobqueue.layout import JobLayout, RunningToken, WorkerLayout
+from jobqueue.layout import JobLayout, WorkerLayout
+from jobqueue.names import RunningToken
 from jobqueue.params import dumps
 from jobqueue.registry import read_info, send_request
 from jobqueue.store import Store

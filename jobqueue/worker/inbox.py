@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from jobqueue.layout import RunningToken
+from jobqueue.names import RunningToken
 from jobqueue.registry import Registration
 from jobqueue.removal import remove_rest
 from jobqueue.store import Store

@@ -14,7 +14,7 @@ from jobqueue.attempt import Attempt
 from jobqueue.chunk import ChunkAttempt
 from jobqueue.errors import JobQueueError, LostRaceError
 from jobqueue.hierarchy import Node
-from jobqueue.layout import RunningToken
+from jobqueue.names import RunningToken
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.trouble import SweptError

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from jobqueue.errors import JobQueueError
 from jobqueue.journal import Journal
-from jobqueue.layout import SUPERVISOR_SLOT, RunningToken, Use, base_name
+from jobqueue.names import SUPERVISOR_SLOT, RunningToken, Use, base_name
 from jobqueue.pace import Pace
 from jobqueue.registry import Registration
 from jobqueue.store import Store

@@ -8,7 +8,8 @@ to blame.
 from __future__ import annotations
 
 from jobqueue.history import events_of
-from jobqueue.layout import JobLayout, Token
+from jobqueue.layout import JobLayout
+from jobqueue.names import Token
 from jobqueue.registry import read_info, worker_names
 from jobqueue.store import Store
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from jobqueue.journal import Journal
-from jobqueue.layout import JobLayout, Record
+from jobqueue.layout import JobLayout
+from jobqueue.names import Record
 from jobqueue.share import Share
 
 

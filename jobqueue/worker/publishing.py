@@ -10,7 +10,8 @@ from jobqueue.attempt import Attempt
 from jobqueue.errors import JobNotFoundError
 from jobqueue.hierarchy import Node
 from jobqueue.history import events_of
-from jobqueue.layout import AttemptLayout, ClosedToken, Span, WonToken, base_name, item_of_temporary, job_name
+from jobqueue.layout import AttemptLayout
+from jobqueue.names import ClosedToken, Span, WonToken, base_name, item_of_temporary, job_name
 from jobqueue.outputs import noted, publish
 from jobqueue.state import look_up
 from jobqueue.store import Store

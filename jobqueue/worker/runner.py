@@ -14,7 +14,8 @@ from jobqueue.attempt import Attempt
 from jobqueue.chunk import ChunkAttempt
 from jobqueue.errors import BrokenJobError, JobQueueError
 from jobqueue.hierarchy import Hierarchy, Node
-from jobqueue.layout import JobLayout, Record, RunningToken
+from jobqueue.layout import JobLayout
+from jobqueue.names import Record, RunningToken
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from jobqueue.hierarchy import Node
 from jobqueue.history import events_of
-from jobqueue.layout import AttemptLayout, JobLayout, Record, RunningToken
+from jobqueue.layout import AttemptLayout, JobLayout
+from jobqueue.names import Record, RunningToken
 from jobqueue.notes import notes_of
 from jobqueue.store import Store
 from jobqueue.worker.settling import settle_from_record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobqueue.hierarchy import Node
 from jobqueue.journal import find_record
-from jobqueue.layout import Entry, WonToken
+from jobqueue.names import Entry, WonToken
 from jobqueue.store import Store
 from jobqueue.tokens import Settled
 from jobqueue.worker.broken import node_or_set_aside

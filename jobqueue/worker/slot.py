@@ -22,7 +22,7 @@ from jobqueue.attempt import Attempt
 from jobqueue.chunk import ChunkAttempt
 from jobqueue.errors import JobQueueError
 from jobqueue.hierarchy import Node
-from jobqueue.layout import QUEUE_VARIABLE, RunningToken
+from jobqueue.names import QUEUE_VARIABLE, RunningToken
 from jobqueue.procedures import describe
 from jobqueue.store import Store
 from jobqueue.streams import Spool

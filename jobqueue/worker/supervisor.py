@@ -10,7 +10,7 @@ import selectors
 from collections.abc import Callable
 
 from jobqueue.errors import JobQueueError
-from jobqueue.layout import Entry
+from jobqueue.names import Entry
 from jobqueue.registry import owed
 from jobqueue.store import Store
 from jobqueue.trouble import SweptError

@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from jobqueue.layout import Duty, RunningToken, WonToken, WorkerLayout, base_name
+from jobqueue.layout import WorkerLayout
+from jobqueue.names import Duty, RunningToken, WonToken, base_name
 from jobqueue.registry import send_request
 from jobqueue.removal import remove_rest
 from jobqueue.share import Removal

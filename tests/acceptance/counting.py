@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 import jobqueue
-from jobqueue.layout import base_name
+from jobqueue.names import base_name
 from tests import support_strace
 from tests.acceptance.worker.driver import Queue, until
 from tests.support_strace import Call

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import costs
-from jobqueue.layout import Entry
+from jobqueue.names import Entry
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 from tests import support_strace

@@ -14,7 +14,8 @@ _PACKAGE = Path(jobqueue.__file__).parent
 
 # From the ground up; "." is the package itself. Modules of one line do not know of one another, or stand in its order.
 _LAYERS = """
-errors clock layout system words
+errors clock names system words
+layout
 share.answers share.handles share.looking share.files share.lasting share.moves share.directories share
 params frames graph fields
 mounts zipformat

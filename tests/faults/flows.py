@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jobqueue
 from jobqueue.errors import JobQueueError
-from jobqueue.layout import RunningToken
+from jobqueue.names import RunningToken
 from jobqueue.pace import Pace
 from jobqueue.registry import worker_names
 from jobqueue.worker.caretaker import Caretaker

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import jobqueue
 from jobqueue.check.audit import repair
-from jobqueue.layout import Entry
+from jobqueue.names import Entry
 from jobqueue.removal import has_rest, remove_rest
 from jobqueue.state import JobState
 from tests.faults.flows import TALKS, Flow

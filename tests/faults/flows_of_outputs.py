@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jobqueue
 from jobqueue import control
-from jobqueue.layout import WonToken
+from jobqueue.names import WonToken
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.worker.aftermath import Aftermath, Ending

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jobqueue
 from jobqueue import control
 from jobqueue.attempt import Attempt
-from jobqueue.layout import WonToken
+from jobqueue.names import WonToken
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.worker.aftermath import Aftermath, Ending

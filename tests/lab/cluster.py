@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from jobqueue.identity import started_ticks
-from jobqueue.layout import FALSE_DEATH, Entry, is_worker_name
+from jobqueue.names import FALSE_DEATH, Entry, is_worker_name
 from tests.lab.frames import Frames
 from tests.lab.guest import PROJECT
 from tests.lab.hierarchy import PROBE, problems, read_log

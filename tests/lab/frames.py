@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jobqueue.layout import TEMPORARY
+from jobqueue.names import TEMPORARY
 
 # The last line of a file that was written to its end.
 END = "whole"

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import jobqueue
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.job import Job
-from jobqueue.layout import ClosedToken, QueueLayout
+from jobqueue.layout import QueueLayout
+from jobqueue.names import ClosedToken
 from jobqueue.share import Share
 from tests.lab.frames import Frames
 from tests.soundness import assert_sound

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 import jobqueue
 from jobqueue.hierarchy import Hierarchy
-from jobqueue.layout import INDEX_FOLDERS, ClosedToken, Entry, QueueLayout
+from jobqueue.layout import QueueLayout
+from jobqueue.names import INDEX_FOLDERS, ClosedToken, Entry
 from jobqueue.share import Share
 from tests.lab.frames import Frames
 from tests.lab.guest import POWER_CUT, SHARES, GuestSettings, python_command, run_guest

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.layout import Entry, JobLayout, RunningToken, Token, WonToken
+from jobqueue.layout import JobLayout
+from jobqueue.names import Entry, RunningToken, Token, WonToken
 from jobqueue.params import dumps
 from jobqueue.store import Store
 from tests.races.orders import Orders, Play, SteppedShare

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobqueue import control
-from jobqueue.layout import Record, RunningToken, Token, WonToken
+from jobqueue.names import Record, RunningToken, Token, WonToken
 from jobqueue.store import Store
 from tests.races.conftest import Stage, sound_states, stepped
 from tests.races.orders import Actor, Play

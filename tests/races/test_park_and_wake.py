@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobqueue import control
-from jobqueue.layout import RunningToken, WonToken
+from jobqueue.names import RunningToken, WonToken
 from jobqueue.worker.chooser import Chooser
 from jobqueue.worker.settling import settle_from_record
 from tests.races.conftest import Stage, sound_states, stepped

@@ -10,7 +10,7 @@ import pytest
 
 from jobqueue import control, removal
 from jobqueue.errors import JobNotFoundError, JobStateError
-from jobqueue.layout import ClosedToken, Record, RunningToken, Token, WonToken
+from jobqueue.names import ClosedToken, Record, RunningToken, Token, WonToken
 from jobqueue.store import Store
 from jobqueue.worker.settling import settle_from_record
 from tests.races.conftest import Stage, sound_states, stepped

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobqueue.hierarchy import Hierarchy
-from jobqueue.layout import WonToken
+from jobqueue.names import WonToken
 from jobqueue.store import Store
 from jobqueue.worker.chooser import Chooser
 from jobqueue.worker.settling import settle_from_record

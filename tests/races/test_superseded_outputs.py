@@ -13,7 +13,7 @@ import pytest
 import jobqueue
 from jobqueue.attempt import Attempt
 from jobqueue.hierarchy import Node
-from jobqueue.layout import Token, WonToken
+from jobqueue.names import Token, WonToken
 from jobqueue.worker.runner import Step
 from jobqueue.worker.settling import settle_from_record
 from tests.races.conftest import sound_states

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jobqueue.layout import Token
+from jobqueue.names import Token
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Aftermath
 from jobqueue.worker.sweep import sweep

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from jobqueue.layout import RunningToken, Span, Token, WonToken
+from jobqueue.names import RunningToken, Span, Token, WonToken
 from jobqueue.testing.server import Change
 from tests.simulation.places import MOVES, SUCCEEDED, Place
 

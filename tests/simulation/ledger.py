@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 
 from jobqueue.hierarchy import Hierarchy
-from jobqueue.layout import Entry, JobLayout, QueueLayout, WonToken
+from jobqueue.layout import JobLayout, QueueLayout
+from jobqueue.names import Entry, WonToken
 from jobqueue.testing.server import Change, File, ModelServer
 from jobqueue.testing.share import ModelShare
 from tests.simulation.items import Items, is_of_array

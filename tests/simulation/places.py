@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from jobqueue.layout import (
+from jobqueue.names import (
     TOKEN_FOLDERS,
     ClosedToken,
     Entry,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from jobqueue import overview
-from jobqueue.layout import FALSE_DEATH
+from jobqueue.names import FALSE_DEATH
 from jobqueue.pace import BEAT_CALLS, LONGEST_POLL_S, LOOK_CALLS, MAX_DOUBLED
 from jobqueue.store import Store
 from tests.simulation.farm import Farm, new_farm

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobqueue.index import Index
-from jobqueue.layout import Entry
+from jobqueue.names import Entry
 from jobqueue.registry import Registration
 from jobqueue.share import Removal
 from jobqueue.store import Store

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.layout import ClosedToken, RunningToken, Token
+from jobqueue.names import ClosedToken, RunningToken, Token
 from jobqueue.share import Appender
 from jobqueue.state import look_up
 from jobqueue.store import Store

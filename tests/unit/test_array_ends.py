@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobqueue import control, removal
-from jobqueue.layout import ClosedToken, Duty, Span, Token, WonToken, base_name
+from jobqueue.names import ClosedToken, Duty, Span, Token, WonToken, base_name
 from jobqueue.store import Store
 from jobqueue.worker.settling import settle_from_record
 from jobqueue.worker.sweep import sweep

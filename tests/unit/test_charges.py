@@ -10,7 +10,7 @@ import jobqueue
 from jobqueue.attempt import Attempt
 from jobqueue.hierarchy import Node
 from jobqueue.journal import Journal
-from jobqueue.layout import ClosedToken, RunningToken
+from jobqueue.names import ClosedToken, RunningToken
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Aftermath, Ending, Lost
 from jobqueue.worker.charges import NOTHING, Charges, charges

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.layout import Token
+from jobqueue.names import Token
 from jobqueue.store import Store
 from jobqueue.worker.chooser import Chooser, first_to_try
 from tests.support_share import Call, QuickShare

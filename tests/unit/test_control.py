@@ -17,7 +17,7 @@ import pytest
 from jobqueue import control, removal
 from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError, OptionError
 from jobqueue.journal import read_record
-from jobqueue.layout import ClosedToken, RunningToken, Token
+from jobqueue.names import ClosedToken, RunningToken, Token
 from jobqueue.store import Store
 from tests.soundness import assert_sound
 from tests.support import snapshot

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from jobqueue.layout import RunningToken, WorkerLayout
+from jobqueue.layout import WorkerLayout
+from jobqueue.names import RunningToken
 from jobqueue.params import dumps
 from jobqueue.registry import Registration
 from jobqueue.store import Store

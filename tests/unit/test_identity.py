@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jobqueue import identity
-from jobqueue.layout import is_worker_name
+from jobqueue.names import is_worker_name
 
 
 def test_a_name_says_who_where_and_is_never_used_again() -> None:

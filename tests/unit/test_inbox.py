@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobqueue import control
-from jobqueue.layout import Token
+from jobqueue.names import Token
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 from jobqueue.worker.inbox import Inbox

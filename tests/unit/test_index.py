@@ -12,7 +12,8 @@ import pytest
 
 from jobqueue.errors import JobNotFoundError, JobStateError, LostRaceError
 from jobqueue.index import Index
-from jobqueue.layout import INDEX_FOLDERS, Entry, QueueLayout
+from jobqueue.layout import QueueLayout
+from jobqueue.names import INDEX_FOLDERS, Entry
 from tests.support_share import Call, HookedShare, QuickShare, WatchedShare, watched_calls
 
 __all__ = ["watched_calls"]

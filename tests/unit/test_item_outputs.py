@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobqueue import control
-from jobqueue.layout import is_temporary_of
+from jobqueue.names import is_temporary_of
 from jobqueue.proc import JobProc
 from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.settling import settle_from_record

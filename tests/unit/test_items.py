@@ -25,7 +25,7 @@ from jobqueue.items import (
     encode_values,
     parameter_of,
 )
-from jobqueue.layout import MAX_ITEMS, Span
+from jobqueue.names import MAX_ITEMS, Span
 from jobqueue.proc import JobProc
 from jobqueue.procs.command import command
 from tests.support import same

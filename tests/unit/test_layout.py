@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobqueue.layout import (
+from jobqueue.layout import JobLayout, QueueLayout
+from jobqueue.names import (
     INDEX_FOLDERS,
     MAX_ITEMS,
     MAX_NODES,
@@ -18,8 +19,6 @@ from jobqueue.layout import (
     PRIORITY_MIN,
     ClosedToken,
     Entry,
-    JobLayout,
-    QueueLayout,
     RunningToken,
     Span,
     Token,

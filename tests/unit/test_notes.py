@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobqueue.journal import NOTE, Journal, events
-from jobqueue.layout import MAX_ITEMS, JobLayout, RunningToken, Span
+from jobqueue.layout import JobLayout
+from jobqueue.names import MAX_ITEMS, RunningToken, Span
 from jobqueue.notes import Done, find_note, notes_of, span_of
 from jobqueue.share import Share
 from tests.support_arrays import note

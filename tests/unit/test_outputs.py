@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobqueue.errors import JobStateError, OutputError
-from jobqueue.layout import RunningToken, is_temporary_of, temporary_name
+from jobqueue.names import RunningToken, is_temporary_of, temporary_name
 from jobqueue.outputs import Outputs, noted, publish
 from jobqueue.proc import JobProc
 from jobqueue.share import NOT_PLAIN, Share, Stamp, UnsyncedError

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobqueue import control, removal
-from jobqueue.layout import (
+from jobqueue.names import (
     MAX_ITEMS,
     MAX_NODES,
     ClosedToken,

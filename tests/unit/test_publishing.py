@@ -17,7 +17,7 @@ from jobqueue.attempt import Attempt
 from jobqueue.errors import JobQueueError
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.journal import read_record
-from jobqueue.layout import ClosedToken, RunningToken
+from jobqueue.names import ClosedToken, RunningToken
 from jobqueue.state import JobState, look_up
 from jobqueue.streams import Spool
 from jobqueue.worker.publishing import another_has_won

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobqueue.journal import events
-from jobqueue.layout import ClosedToken
+from jobqueue.names import ClosedToken
 from jobqueue.store import Store
 from jobqueue.worker.settling import settle_from_record
 from tests.faults.flows_of_outputs import committed

@@ -11,7 +11,7 @@ import pytest
 
 from jobqueue import control
 from jobqueue.errors import BrokenJobError, JobNotFoundError
-from jobqueue.layout import RunningToken, Token
+from jobqueue.names import RunningToken, Token
 from jobqueue.state import JobState, Sighting, look_up, scan, summarize
 from jobqueue.store import Store
 from jobqueue.worker.chooser import Candidate

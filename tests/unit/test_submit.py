@@ -13,7 +13,7 @@ import pytest
 import jobqueue
 from jobqueue.errors import DependencyError, JobStateError
 from jobqueue.handle import reader_of
-from jobqueue.layout import Token, latch_entry
+from jobqueue.names import Token, latch_entry
 from jobqueue.store import Store
 from tests.soundness import assert_sound
 from tests.support import snapshot

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from jobqueue import control
-from jobqueue.layout import RunningToken, Token, WorkerLayout
+from jobqueue.layout import WorkerLayout
+from jobqueue.names import RunningToken, Token
 from jobqueue.share import Removal
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Aftermath

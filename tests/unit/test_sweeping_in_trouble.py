@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from jobqueue import control, removal
-from jobqueue.layout import RunningToken, Token, WonToken
 from jobqueue.liveness import Death
+from jobqueue.names import RunningToken, Token, WonToken
 from jobqueue.pace import Pace
 from jobqueue.share import Removal
 from jobqueue.store import Store

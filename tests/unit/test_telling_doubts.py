@@ -11,7 +11,7 @@ import pytest
 import jobqueue
 from jobqueue import control
 from jobqueue.journal import Journal
-from jobqueue.layout import SUPERVISOR_SLOT, Token
+from jobqueue.names import SUPERVISOR_SLOT, Token
 from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.inbox import Inbox
 from jobqueue.worker.sweep import sweep

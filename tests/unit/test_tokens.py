@@ -14,7 +14,7 @@ from jobqueue import control
 from jobqueue.errors import JobNotFoundError, LostRaceError
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.index import Index
-from jobqueue.layout import ClosedToken, Record, RunningToken, Token, WonToken
+from jobqueue.names import ClosedToken, Record, RunningToken, Token, WonToken
 from jobqueue.params import dumps
 from jobqueue.store import Store
 from jobqueue.tokens import Tokens

@@ -12,7 +12,7 @@ import pytest
 import jobqueue
 from jobqueue import control
 from jobqueue.errors import JobStateError
-from jobqueue.layout import Span
+from jobqueue.names import Span
 from jobqueue.proc import JobProc
 from jobqueue.state import JobState
 from jobqueue.worker.aftermath import Ending

@@ -12,7 +12,7 @@ import pytest
 from jobqueue import JobQueue
 from jobqueue.cli import main
 from jobqueue.clock import Clock
-from jobqueue.layout import RunningToken, Token, WonToken
+from jobqueue.names import RunningToken, Token, WonToken
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 from tests.support import snapshot

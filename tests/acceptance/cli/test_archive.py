@@ -15,7 +15,7 @@ import pytest
 
 from jobqueue import JobQueue, control
 from jobqueue.cli import _counting, main
-from jobqueue.layout import Entry
+from jobqueue.names import Entry
 from jobqueue.share import Share
 from tests.acceptance.cli.conftest import Cli, Hand
 from tests.support import snapshot

@@ -11,7 +11,7 @@ import pytest
 from jobqueue import JobQueue
 from jobqueue.handle import reader_of
 from jobqueue.hierarchy import Node
-from jobqueue.layout import Entry
+from jobqueue.names import Entry
 from jobqueue.store import Store
 from jobqueue.system import counted_os
 from tests.acceptance.cli.conftest import Cli

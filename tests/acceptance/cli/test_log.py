@@ -11,7 +11,7 @@ import pytest
 
 from jobqueue import JobQueue
 from jobqueue.handle import reader_of
-from jobqueue.layout import RunningToken
+from jobqueue.names import RunningToken
 from tests.acceptance.cli.conftest import Cli, Hand
 from tests.support import run_jobqueue
 

@@ -12,7 +12,7 @@ import pytest
 from jobqueue import Job, JobQueue
 from jobqueue.handle import reader_of
 from jobqueue.journal import Journal
-from jobqueue.layout import Record
+from jobqueue.names import Record
 from tests.acceptance.cli.conftest import Cli, Hand
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"

@@ -10,7 +10,7 @@ import pytest
 
 from jobqueue import overview
 from jobqueue.identity import describe_process, host_name
-from jobqueue.layout import Use
+from jobqueue.names import Use
 from jobqueue.params import dumps
 from jobqueue.registry import Registration
 from tests.acceptance.cli.conftest import Cli, Hand

@@ -15,7 +15,7 @@ import pytest
 import jobqueue
 from jobqueue.attempt import Attempt
 from jobqueue.clock import Clock
-from jobqueue.layout import Token
+from jobqueue.names import Token
 from jobqueue.registry import Registration
 from jobqueue.store import Store
 from jobqueue.tokens import Tokens

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.layout import RunningToken
+from jobqueue.names import RunningToken
 from jobqueue.store import Store
 from tests.acceptance.worker.driver import Gate, Queue, Worker
 

@@ -16,7 +16,7 @@ from jobqueue.check.audit import audit, repair
 from jobqueue.check.finding import Finding
 from jobqueue.errors import FormatVersionError, JobStateError
 from jobqueue.journal import read_record
-from jobqueue.layout import ClosedToken, RunningToken, Token
+from jobqueue.names import ClosedToken, RunningToken, Token
 from jobqueue.registry import Registration
 from jobqueue.state import look_up
 from jobqueue.store import Store

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from jobqueue import Job
 from jobqueue.check.audit import audit, repair
 from jobqueue.errors import JobQueueError
-from jobqueue.layout import INDEX_FOLDERS, TOKEN_FOLDERS, ClosedToken, Entry, JobLayout, Token
+from jobqueue.layout import JobLayout
+from jobqueue.names import INDEX_FOLDERS, TOKEN_FOLDERS, ClosedToken, Entry, Token
 from jobqueue.store import Store
 from tests.damages import file_instead, finish
 from tests.support import snapshot
