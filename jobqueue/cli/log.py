@@ -118,7 +118,7 @@ class _Text:
         """The whole of one of the files; ``None`` if it is not wanted or not there."""
         if name not in self._read or not self._share.has(self._files.dir, name):
             return None
-        return self._share.read(f"{self._files.dir}/{name}").decode("utf-8", "replace")
+        return b"".join(iter(lambda: self.new(name), b"")).decode("utf-8", "replace")
 
 
 def _text(job: JobHandle, attempt: int, wanted: list[str]) -> _Text:

@@ -42,11 +42,21 @@ class Files(Looking):
             return None
 
     def read_part(self, path: str, offset: int, size: int) -> bytes:
-        """At most ``size`` bytes of a file from ``offset`` on."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        """At most ``size`` bytes of a file from ``offset`` on.
+
+        Raises:
+            NotPlainError: it is a FIFO.
+        """
+        # To open a FIFO could take for ever else.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with Naming(path):
             try:
                 return os.pread(fd, size, offset)
+            except OSError as error:
+                # Source: pread(2), of a FIFO.
+                if error.errno != errno.ESPIPE:
+                    raise
+                raise not_plain(path) from error
             finally:
                 os.close(fd)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -205,6 +206,18 @@ def test_a_directory_in_the_place_of_a_stream_is_named(
     path.mkdir()
     told = cli.refused("log", name, *how, code=1)
     assert told == f"{path}: Is a directory; it is in the place of a file; move it away, then try again"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_a_fifo_in_the_place_of_a_stream_is_named_and_not_waited_for(
+    cli: Cli, queue_dir: Path, run_shell: Callable[[str], str], arguments: tuple[str, ...]
+) -> None:
+    name = run_shell("echo out")
+    path = queue_dir / name / ".attempt1" / "stdout"
+    path.unlink()
+    os.mkfifo(path)
+    told = cli.refused("log", name, *arguments, code=1)
+    assert told == f"{path}: it is no plain file; it is in the place of a file; move it away, then try again"
 
 
 def test_log_as_a_process(run_shell: Callable[[str], str]) -> None:
