@@ -216,8 +216,9 @@ def test_a_fifo_in_the_place_of_a_stream_is_named_and_not_waited_for(
     path = queue_dir / name / ".attempt1" / "stdout"
     path.unlink()
     os.mkfifo(path)
-    told = cli.refused("log", name, *arguments, code=1)
-    assert told == f"{path}: it is no plain file; it is in the place of a file; move it away, then try again"
+    answer = cli("log", name, *arguments)
+    told = f"{path}: it is no plain file; it is in the place of a file; move it away, then try again"
+    assert (answer.code, answer.err) == (1, f"jobqueue: {told}\n")
 
 
 def test_log_as_a_process(run_shell: Callable[[str], str]) -> None:
