@@ -57,7 +57,7 @@ lab: .venv/dev ## all kinds of shares in real guests: tests, faults, power cuts,
 	@for kind in local nfs3 nfs4.2 smb; do $(BIN)/python -m tests.lab.power --share $$kind --cuts $(LAB_RUNS) || exit 1; done
 	@$(BIN)/python -m tests.lab.recovery
 
-bench: .venv/dev .venv/bench/ready ## our bars, and other queues side by side: over an hour (BENCH_ARGS=--quick: some minutes)
+bench: .venv/dev .venv/bench/ready ## our bars, and other queues side by side: most of an hour (BENCH_ARGS=--quick: some minutes)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 lint: .venv/dev ## ruff and mypy

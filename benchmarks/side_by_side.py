@@ -30,8 +30,8 @@ Run = dict[str, Any]
 Progress = Callable[[int, int, str], None]
 
 
-# What takes longer than this is done so many times, not in each round.
-_LONG_S, _LONG_ROUNDS = 15.0, 3
+# What takes longer than this is done once, not in each round: the whole takes long enough.
+_LONG_S = 15.0
 
 
 class Extent(NamedTuple):
@@ -56,7 +56,7 @@ class Extent(NamedTuple):
     leaves: int = 1_000
     commands: int = 1_000
     kill_limit_s: float = 120.0
-    limit_s: float = 120.0
+    limit_s: float = 60.0
     places: tuple[str, ...] = (TMPFS, DISK)
 
 
@@ -109,26 +109,23 @@ def measure(extent: Extent, peers: list[str], progress: Progress) -> Iterator[Ru
 
 
 class Patience:
-    """What is not repeated: no-ops that came to no end once, and those that have taken long three times."""
+    """What is not repeated: no-ops that came to no end, and those that have taken long."""
 
     def __init__(self) -> None:
-        self._left: dict[tuple[str, str, int, int], int] = {}
+        self._enough: set[tuple[str, str, int, int]] = set()
 
     def shortened(self, plan: Plan, place: str) -> Plan | None:
         """The plan without what is not repeated; ``None`` if nothing is left."""
         if plan.work != "noops":
             return plan
-        sizes = tuple(size for size in plan.sizes if self._left.get((plan.peer, place, plan.workers, size), 1))
+        sizes = tuple(size for size in plan.sizes if (plan.peer, place, plan.workers, size) not in self._enough)
         return plan._replace(sizes=sizes) if sizes else None
 
     def note(self, plan: Plan, place: str, run: Run) -> None:
         """Learns from a run."""
         for size, seen in run.get("sizes", {}).items():
-            key = (plan.peer, place, plan.workers, int(size))
-            if "late_s" in seen:
-                self._left[key] = 0
-            elif seen["drain_s"] > _LONG_S:
-                self._left[key] = self._left.get(key, _LONG_ROUNDS) - 1
+            if "late_s" in seen or seen["drain_s"] > _LONG_S:
+                self._enough.add((plan.peer, place, plan.workers, int(size)))
 
 
 def _timed(extent: Extent, peers: list[str], number: int) -> Iterator[tuple[str, Plan]]:
