@@ -5,7 +5,6 @@ So that each call can be found again by its path, chance is the same in all runs
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -60,12 +59,6 @@ class Point(NamedTuple):
         return self.fate == "signal=KILL"
 
 
-def environment() -> dict[str, str]:
-    """For programs that make no calls but their own: Python would keep what it compiles, coverage its data."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    return {**ours, "PYTHONDONTWRITEBYTECODE": "1"}
-
-
 def points(trace: Path, base: Path) -> list[Point]:
     """All that can befall the calls of a run in which nothing failed."""
     seen: Counter[tuple[int, str, str]] = Counter()
@@ -94,7 +87,7 @@ def run(arguments: list[str], trace: Path, point: Point | None) -> tuple[int, st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env=support_strace.environment(),
     )
     try:
         _, said = process.communicate(timeout=_PATIENCE_S)

@@ -55,9 +55,15 @@ def command(trace: Path, *arguments: str) -> list[str]:
     return ["strace", *options, sys.executable, *arguments]
 
 
+def environment() -> dict[str, str]:
+    """For programs that make no calls but their own: Python would keep what it compiles, coverage its data."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    return {**ours, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def run(trace: Path, *arguments: str) -> list[Call]:
     """Runs Python with ``arguments`` to its end; the system calls of it and all its children."""
-    done = subprocess.run(command(trace, *arguments), capture_output=True, text=True, check=False)
+    done = subprocess.run(command(trace, *arguments), capture_output=True, text=True, check=False, env=environment())
     assert done.returncode == 0, done.stderr
     return read(trace)
 

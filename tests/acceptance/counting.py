@@ -124,7 +124,10 @@ class Counting:
         trace = self._trace()
         program = ("-m", "jobqueue.cli.runjobs", str(self.dir), "--quiet", "--name", NAME, *arguments)
         process = subprocess.Popen(
-            support_strace.command(trace, *program), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            support_strace.command(trace, *program),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=support_strace.environment(),
         )
         try:
             (info,) = until(lambda: list(self.dir.glob(f"workers/{NAME}-*/info.json")), "a worker")

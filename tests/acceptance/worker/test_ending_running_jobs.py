@@ -222,6 +222,9 @@ def test_a_job_that_ends_before_its_worker_has_read_the_request_leaves_nothing_e
     handle = q.submit(gate.code, "pass")
     worker = start("--slots", "1", "--exit-when-empty")
     gate.wait_for()
+    # At its first beat it reads what it is asked, and that comes after it has said who it is.
+    files = q.dir / "workers" / q.workers()[0]
+    until(lambda: (files / "beat").stat().st_mtime_ns > (files / "info.json").stat().st_mtime_ns, "its first beat")
     if action == "delete":
         q.queue.deleteJobs(handle)
     else:
