@@ -16,7 +16,7 @@ def describe(folders: Mapping[str, str]) -> dict[str, str]:
     kinds = {name: mount.kind if (mount := share.mount(folder)) else "?" for name, folder in folders.items()}
     return {
         "processor": f"{os.cpu_count()} cores, {_model()}",
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         **{f"file system of {name}": kind for name, kind in kinds.items()},
     }
