@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 
+import pytest
+
 import jobqueue
 from jobqueue import queue as queue_module
 from jobqueue.config import config_text
@@ -87,6 +89,21 @@ def test_whenever_the_power_goes_the_job_is_where_it_was_or_in_its_archive() -> 
             reader.summary()
             assert reader.store.share.read(f"{_QUEUE}/job1/.attempt1/stdout") == _PRINTED
             assert reader.packed is not None
+            assert queue.createJobRoot().activate().number == 2
     # Calls of both kinds were cut.
     assert seen == {False, True}
     assert at > 50
+
+
+@pytest.mark.parametrize("action", ["archive", "delete"])
+def test_a_number_that_was_used_is_not_used_again_after_a_power_cut(action: str) -> None:
+    for seed in range(20):
+        server = _disk(seed)
+        queue = _attached(ModelShare(ModelHost(server)))
+        if action == "archive":
+            queue.findJob("job1").archive()
+        else:
+            queue.deleteJobs(queue.findJob("job1"))
+        server.cut_power()
+        again = _attached(ModelShare(ModelHost(server), chance=random.Random(seed)))
+        assert again.createJobRoot().activate().number == 2

@@ -19,6 +19,7 @@ from jobqueue import control, removal
 from jobqueue.archiving import archive
 from jobqueue.errors import BrokenJobError, JobNotFoundError, JobStateError, LostRaceError
 from jobqueue.item import ItemHandle
+from jobqueue.share import TICK_S
 from jobqueue.state import JobState
 from jobqueue.store import Store
 from jobqueue.waiting import Outcome, look
@@ -502,3 +503,20 @@ def _calls(share: HookedShare, do: Callable[[], object]) -> int:
     before = len(share.seen)
     do()
     return len(share.seen) - before
+
+
+def test_what_was_made_in_the_tick_of_an_earlier_listing_is_packed(
+    store: Store, share: HookedShare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS: a listing that is asked for afresh in that very tick is the old one."""
+    monkeypatch.setattr(share, "is_remote", lambda _: True)
+    began, listed = share.clock.monotonic(), list[float]()
+
+    def hook(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == "scandir":
+            listed.append(share.clock.monotonic() - began)
+        return do()
+
+    share.hook = hook
+    archive(store, 1)
+    assert listed[0] >= TICK_S

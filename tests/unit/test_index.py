@@ -368,3 +368,25 @@ def test_a_discarded_entry_lies_in_trash(layout: QueueLayout, index: Index) -> N
     assert not index.discard(1)
     assert os.listdir(layout.trash) == ["500-00000001.6"]
     assert entries_in(layout) == []
+
+
+def test_whether_a_confirming_rename_was_executed_is_asked_afresh(
+    layout: QueueLayout, watched_calls: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS: a host may remember a listing from before."""
+    entry = Entry("done", 0, 1, 2)
+    put(layout, entry)
+    share = HookedShare()
+    monkeypatch.setattr(share, "is_remote", lambda _: True)
+
+    def hook(call: Call, do: Callable[[], Any]) -> Any:
+        answer = do()
+        if call.name == "rename":
+            raise OSError(errno.EIO, "executed all the same")
+        return answer
+
+    share.hook = hook
+    assert Index(share, layout).try_confirm(entry)
+    folder = layout.index_folder("done")
+    assert [call.name for call in share.seen if call.args[0] == folder] == ["utime", "listdir"]
+    assert entries_in(layout) == [Entry("done", 0, 1, 3)]
