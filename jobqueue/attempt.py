@@ -6,8 +6,8 @@ import json
 import os
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TextIO, TypeVar
 
 from jobqueue import params
@@ -69,6 +69,8 @@ class Attempt:
         self._shown = (0.0, "")
         self._shown_at = 0.0
         self._trace = ""
+        # How much was printed to both streams, once that is known.
+        self._printed: tuple[int, int] | None = None
         self._is_over = False
         self._lock = threading.Lock()
         self.outputs = Outputs(store.share, store.layout.dir, temporary_name(worker, token), self.files.outputs)
@@ -160,8 +162,7 @@ class Attempt:
             OSError: the share does not give the procedure's file; nothing of the job has run.
             ConfigError: queue.cfg gives the procedure a parameter that it does not have; the same.
         """
-        with self.environment():
-            result, error, trace = self._call(self._parameters, is_interruptible=is_interruptible)
+        result, error, trace = self._call(self._parameters, is_interruptible=is_interruptible)
         return self._told(result, error, trace)
 
     def _call(
@@ -257,6 +258,8 @@ class Attempt:
         with self._lock:
             # RACE: the thread that shows this attempt may come late; the spool will be the next attempt's by then.
             self._is_over = True
+        if self._printed == (0, 0) and not self._trace:
+            return
         try:
             self._write()
         except (FileNotFoundError, NotADirectoryError):
@@ -307,27 +310,18 @@ class Attempt:
                     share.write_whole(self.files.status, stored, sync=False)
                 self._shown, self._shown_at = seen, now
 
-    @contextmanager
-    def environment(self) -> Iterator[None]:
+    def environment(self) -> dict[str, str]:
         """The job's environment variables, for it and for what it starts."""
-        ours = {
+        return {
             QUEUE_VARIABLE: self._store.layout.dir,
             "JOBQUEUE_JOB": self.name,
             "JOBQUEUE_ATTEMPT": str(self.token.attempt),
             "JOBQUEUE_RUNNING_DIR": self.files.dir,
         }
-        # Each change costs a system's call and a copy; in a slot the queue's name is there already.
-        before = {name: old for name, new in ours.items() if (old := os.environ.get(name)) != new}
-        os.environ.update({name: ours[name] for name in before})
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-            self._spool.take_back()
+
+    def take_back_streams(self) -> None:
+        """Once nothing of the job is run any more: what it has printed is kept, and the standard streams are ours."""
+        self._printed = self._spool.taken_back()
 
 
 def _is_nobodys_fault(error: BaseException) -> bool:

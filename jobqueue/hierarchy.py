@@ -225,7 +225,8 @@ class Hierarchy:
 
     def _parse(self, number: int, line: bytes) -> Node:
         try:
-            stored = json.loads(line)
+            # It is ASCII; from bytes the encoding would be guessed first.
+            stored = json.loads(line.decode("ascii"))
             if type(stored["node"]) is not int or stored["node"] != number:
                 raise ValueError(f"job {stored['node']} stands where job {number} belongs")
             if "array" in stored:

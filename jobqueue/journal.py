@@ -23,6 +23,8 @@ _MAX_RECORD_BYTES = 1 << 26
 NOTE = b'{"item":'
 # How many keys the note of an item has that has succeeded and told nothing.
 _PLAIN_NOTE = 6
+# The same of the beginning of a job that is no chunk, and of its end.
+_PLAIN_START, _PLAIN_END = 4, 9
 _MISSING = (FileNotFoundError, NotADirectoryError)
 
 
@@ -64,12 +66,25 @@ class Journal:
 
 
 def _line(event: Mapping[str, Any]) -> bytes:
-    if len(event) == _PLAIN_NOTE and "item" in event:
-        # What most notes say, of which there may be a million: a general encoder takes five times as long.
+    # What most lines say, of which there may be a million: a general encoder takes five times as long.
+    kind, count = event.get("event"), len(event)
+    if count == _PLAIN_NOTE and "item" in event:
+        head = f'{{"item":{event["item"]},"node":{event["node"]},"attempt":{event["attempt"]}'
         ok = "true" if event["ok"] else "false"
-        head = f'{{"item":{event["item"]},"node":{event["node"]},"attempt":{event["attempt"]},"ok":{ok}'
-        return f'{head},"start":{event["start"]!r},"end":{event["end"]!r}}}\n'.encode("ascii")
+        return f'{head},"ok":{ok},"start":{event["start"]!r},"end":{event["end"]!r}}}\n'.encode("ascii")
+    if kind == "start" and count == _PLAIN_START:
+        head = f'{{"event":"start","node":{event["node"]},"attempt":{event["attempt"]}'
+        return f'{head},"time":{event["time"]!r}}}\n'.encode("ascii")
+    if kind == "end" and count == _PLAIN_END and _is_plain_success(event):
+        head = f'{{"event":"end","node":{event["node"]},"attempt":{event["attempt"]},"ok":true'
+        times = f'"start":{event["start"]!r},"end":{event["end"]!r}'
+        return f'{head},{times},"progress":{event["progress"]!r},"status":"","result":null}}\n'.encode("ascii")
     return dumps(event).encode("ascii") + b"\n"
+
+
+def _is_plain_success(record: Mapping[str, Any]) -> bool:
+    # A chunk's record has no result, which is another thing than none.
+    return bool(record["ok"]) and record["status"] == "" and record.get("result", "") is None
 
 
 def read_record(share: Share, path: str, offset: int, node: int, attempt: int) -> dict[str, Any] | None:

@@ -147,6 +147,9 @@ class QueueLayout:
         self.workers = f"{dir}/workers"
         # Made with the first archive.
         self.archives = f"{dir}/archive"
+        # To put a dozen paths together for each move would be a tenth of what a short job costs.
+        self._last_job = JobLayout(dir, 0)
+        self._last_worker = WorkerLayout(dir, "")
 
     def directories(self) -> list[str]:
         """All that a queue without jobs and workers consists of, each after the one in which it lies."""
@@ -157,14 +160,21 @@ class QueueLayout:
         return f"{self.index}/{folder}"
 
     def job(self, number: int) -> JobLayout:
-        return JobLayout(self.dir, number)
+        # RACE: another thread may ask for another one meanwhile.
+        job = self._last_job
+        if job.number != number:
+            job = self._last_job = JobLayout(self.dir, number)
+        return job
 
     def archive(self, number: int) -> str:
         """The file that holds all of a top-level job that was archived."""
         return f"{self.archives}/{archive_name(number)}"
 
     def worker(self, name: str) -> WorkerLayout:
-        return WorkerLayout(self.dir, name)
+        worker = self._last_worker
+        if worker.worker != name:
+            worker = self._last_worker = WorkerLayout(self.dir, name)
+        return worker
 
     def proc(self, name: str) -> str:
         return f"{self.procs}/{name}.py"

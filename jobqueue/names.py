@@ -46,6 +46,8 @@ _ARCHIVE = ".zip"
 _DUTY = "last"
 _TEMPORARY_NAME = re.compile(r"\.jq-[^-]*-([0-9]+)\.([0-9]{7})(?:-([0-9]{8}))?\.([0-9]+)\Z")
 _SHARD = re.compile(r"([0-9]{7})-([0-9]{4})\Z")
+# Of a job that is no array, which most are.
+_PLAIN_TOKEN = re.compile(r"([0-9]+)\.([0-9]+)\.([0-9]+)\.([0-9]+)\Z")
 _INT = re.compile(r"[0-9]+\Z")
 _WORKER = re.compile(r"[a-z0-9-]+\Z")
 
@@ -147,6 +149,9 @@ class Token(NamedTuple):
 
     @staticmethod
     def parse(name: str) -> Token | None:
+        if match := _PLAIN_TOKEN.match(name):
+            node, attempt, move, charged = map(int, match.groups())
+            return Token(node, attempt, move, charged)
         first, *fields = name.split(".")
         key, values = _parse_node(first), _ints(fields) if len(fields) == 3 else None
         if not (key and values):

@@ -63,6 +63,15 @@ def save_in_the_way(share: Share, directory: str, path: str, write: Callable[[],
     raise failed
 
 
+def _is_shut(text: TextIO) -> bool:
+    """Whether a text file takes nothing any more: a job may have closed it, or taken away what is below it."""
+    try:
+        return text.closed
+    except ValueError:
+        # Source: io.TextIOBase.detach.
+        return True
+
+
 class _Stream:
     """One of the two files, and how far it has been copied."""
 
@@ -79,7 +88,7 @@ class _Stream:
 
     @property
     def text(self) -> TextIO:
-        if self._text is None or self._text.closed:
+        if self._text is None or _is_shut(self._text):
             raw = io.FileIO(os.dup(self.file.fileno()), "a")
             self._text = io.TextIOWrapper(raw, "utf-8", "backslashreplace", newline="", write_through=True)
         return self._text
@@ -100,8 +109,8 @@ class _Stream:
     def size(self) -> int:
         return os.fstat(self.file.fileno()).st_size
 
-    def begin(self) -> None:
-        if self.size():
+    def begin(self, *, is_empty: bool) -> None:
+        if not is_empty:
             os.ftruncate(self.file.fileno(), 0)
         self.copied = 0
 
@@ -132,6 +141,8 @@ class Spool:
         # Here, and not in the first job's time: a worker makes its spools before it forks its slots.
         _libc()
         self._lock = threading.Lock()
+        # Whether the last attempt is known to have printed nothing.
+        self._is_empty = False
 
     @property
     def stdout(self) -> TextIO:
@@ -147,7 +158,8 @@ class Spool:
         """Empties both for a new attempt."""
         with self._lock:
             for stream in self._streams:
-                stream.begin()
+                stream.begin(is_empty=self._is_empty)
+            self._is_empty = False
 
     def copy(self, share: Share, attempt: AttemptLayout) -> None:
         """Appends to the attempt's files what they lack, while it runs.
@@ -193,15 +205,22 @@ class Spool:
 
     def taken_back(self) -> tuple[int, int]:
         """As `take_back`, for as little as can be; how many bytes were printed to each since it was emptied."""
-        if sys.stdout is self.stdout and sys.stderr is self.stderr:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            _libc().fflush(None)
-            sizes = self._streams[0].size_at(1), self._streams[1].size_at(2)
-            if sizes[0] is not None and sizes[1] is not None:
-                return sizes[0], sizes[1]
-        self.take_back()
-        return self._streams[0].size(), self._streams[1].size()
+        sizes = self._sizes_if_in_place()
+        if sizes is None:
+            self.take_back()
+            sizes = self._streams[0].size(), self._streams[1].size()
+        self._is_empty = sizes == (0, 0)
+        return sizes
+
+    def _sizes_if_in_place(self) -> tuple[int, int] | None:
+        """How much was printed to each, where the job has left both in their places."""
+        if sys.stdout is not self.stdout or sys.stderr is not self.stderr:
+            return None
+        sys.stdout.flush()
+        sys.stderr.flush()
+        _libc().fflush(None)
+        out, err = self._streams[0].size_at(1), self._streams[1].size_at(2)
+        return None if out is None or err is None else (out, err)
 
     def fds(self) -> list[int]:
         """The file descriptors of the two files."""

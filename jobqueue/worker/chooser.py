@@ -162,7 +162,7 @@ class Chooser:
 
     def unblocked(self, number: int, tokens: list[Token], entry: Entry | None) -> None:
         """Jobs have become ready by our own settling; ``entry`` is what their top-level job's entry is now."""
-        if self._at is None or self._at.number != number:
+        if self._at is None or self._at.number != number or (not tokens and entry is self._at):
             return
         if entry is not None and entry.folder == "runnable":
             # RACE: where K has risen by more than our own wakes, somebody has given the job another priority, or made
