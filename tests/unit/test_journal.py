@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,42 @@ def test_every_event_is_found_at_the_offset_that_was_told(job: JobLayout, writte
     told = [(journal.append(event, sync=False), event) for event in [*written, {"last": 1}]]
     journal.close()
     assert list(events(Share(), journal.path)) == told
+
+
+_WHEN, _COUNT = st.floats(0, 1e11), st.integers(1)
+_PLAIN_EVENTS = st.one_of(
+    st.fixed_dictionaries({"event": st.just("start"), "node": _COUNT, "attempt": _COUNT, "time": _WHEN}),
+    st.fixed_dictionaries(
+        {
+            "event": st.just("end"), "node": _COUNT, "attempt": _COUNT, "ok": st.booleans(),
+            "start": _WHEN, "end": _WHEN, "progress": st.floats(0, 100), "status": st.sampled_from(["", 'half "done"']),
+            "result": st.one_of(st.none(), st.integers()),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "event": st.just("end"), "node": _COUNT, "attempt": _COUNT, "items": st.just([1, 2]),
+            "ok": st.booleans(), "start": _WHEN, "end": _WHEN, "progress": st.none(), "status": st.just(""),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "item": _COUNT, "node": _COUNT, "attempt": _COUNT, "ok": st.booleans(),
+            "start": _WHEN, "end": _WHEN,
+        }
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_PLAIN_EVENTS)
+def test_what_is_written_without_an_encoder_is_what_one_writes(job: JobLayout, event: dict[str, Any]) -> None:
+    Path(job.journal("w", 1)).unlink(missing_ok=True)
+    journal = Journal(QuickShare(), job, "w", 1)
+    journal.append(event, sync=False)
+    journal.close()
+    (line,) = Path(journal.path).read_text().splitlines()
+    assert (json.loads(line), len(line)) == (event, len(dumps(event)))
 
 
 def test_a_journal_goes_on_where_it_ended(journal: Journal) -> None:

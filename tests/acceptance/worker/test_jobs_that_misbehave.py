@@ -61,6 +61,7 @@ MESSES = {
     "closes its standard streams": "import os; os.close(1); os.close(2)",
     "closes sys.stdout": "import sys; sys.stdout.close(); sys.stderr.close()",
     "replaces sys.stdout": "import sys; sys.stdout = None; sys.stderr = None",
+    "takes away what is below sys.stdout": "import sys; sys.stdout.detach(); sys.stderr.detach()",
     "closes its standard input": "import os; os.close(0)",
     "changes signal handlers": (
         "import signal\nfor number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):\n"
@@ -72,6 +73,7 @@ MESSES = {
         "import os, shutil, tempfile\nplace = tempfile.mkdtemp()\nos.chdir(place)\nshutil.rmtree(place)"
     ),
     "empties the environment": "import os; os.environ.clear()",
+    "calls itself another job": "import os; os.environ['JOBQUEUE_JOB'] = 'job9'; del os.environ['JOBQUEUE_ATTEMPT']",
     "uses up the memory it wants": "import sys; sys.kept = bytearray(1 << 27)",
     "leaves a thread behind": "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
     "leaves files open": "import sys; sys.files = [open('/dev/null') for _ in range(200)]",
@@ -195,6 +197,10 @@ umask = os.umask(0)
 os.umask(umask)
 result = {
     'environment': {name: value for name, value in os.environ.items() if not name.startswith('JOBQUEUE_')},
+    'job': os.environ['JOBQUEUE_JOB'] == '/'.join(os.getcwd().split('/')[-3:-1]),
+    'attempt': os.environ['JOBQUEUE_ATTEMPT'],
+    'directory': os.environ['JOBQUEUE_RUNNING_DIR'] == os.getcwd(),
+    'queue': os.environ['JOBQUEUE_QUEUE'] == os.path.dirname(os.path.dirname(os.path.dirname(os.getcwd()))),
     'umask': umask,
     'blocked': len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
     'handlers': [str(signal.getsignal(number)) for number in range(1, 32)],
@@ -213,6 +219,8 @@ def test_what_a_job_does_to_its_process_harms_no_other_job(q: Queue, start: STAR
     before, messy, *after = handle.listSubJobs()
     assert not messy.hasError(), messy.error
     assert before.result["exit code of a command"] == 3
+    told = [before.result[name] for name in ("job", "attempt", "directory", "queue")]
+    assert told == [True, "1", True, True]
     for job in after:
         assert job.result == before.result
         assert Path(job.stdoutFile or "").read_text().split() == ["printed", "said"]
