@@ -8,7 +8,6 @@ than the jobs that wait for them, the root has the highest.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from jobqueue.errors import BrokenJobError
 from jobqueue.items import ArrayInfo
 from jobqueue.names import FORMAT_VERSION
 from jobqueue.options import check_stored
-from jobqueue.params import dumps
+from jobqueue.params import dumps, loads
 from jobqueue.share import Share
 
 _HEADER_BYTES = 256
@@ -141,7 +140,7 @@ class Hierarchy:
         self._window: dict[int, bytes] = {}
         self._found_arrays: dict[int, ArrayInfo] = {}
         try:
-            header = json.loads(share.read_part(path, 0, _HEADER_BYTES))
+            header = loads(share.read_part(path, 0, _HEADER_BYTES))
             self.count = int(header["jobs"])
             self.submitted = float(header["submitted"])
             self.submitter = str(header["by"])
@@ -178,7 +177,7 @@ class Hierarchy:
             return None
         try:
             line = data[at + 1 : data.index(b"\n", at + 1)]
-            return int(json.loads(line)["node"])
+            return int(loads(line)["node"])
         except (ValueError, KeyError, TypeError) as error:
             raise BrokenJobError(f"{place} in the hierarchy cannot be read ({error})", self._path) from error
 
@@ -225,8 +224,7 @@ class Hierarchy:
 
     def _parse(self, number: int, line: bytes) -> Node:
         try:
-            # It is ASCII; from bytes the encoding would be guessed first.
-            stored = json.loads(line.decode("ascii"))
+            stored = loads(line)
             if type(stored["node"]) is not int or stored["node"] != number:
                 raise ValueError(f"job {stored['node']} stands where job {number} belongs")
             if "array" in stored:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +13,7 @@ from jobqueue.errors import ArrayError, BrokenJobError, FrameRangeError
 from jobqueue.fields import Chunk
 from jobqueue.frames import frame_parts
 from jobqueue.names import MAX_ITEMS, Span
-from jobqueue.params import dumps
+from jobqueue.params import dumps, loads
 from jobqueue.share import Share
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ _OFFSET_BYTES = 14
 # A range of frames may have any number of parts, and its name stands in logs and in the environment.
 _NAMED_PARTS = 8
 _PARAMETERS = ("frame", "frames", "", "{}")
+_MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class ArrayInfo(NamedTuple):
@@ -200,7 +200,8 @@ class Values:
         count: how many items there are.
 
     Raises:
-        BrokenJobError: the file cannot be read (from every method).
+        BrokenJobError: the file is missing or cannot be read as one (from every method).
+        OSError: the share is in trouble (the same).
     """
 
     def __init__(self, share: Share, path: str, count: int) -> None:
@@ -212,9 +213,14 @@ class Values:
         try:
             size = share.size(path)
             table = (self._blocks + 1) * _OFFSET_BYTES
+            if size < table:
+                raise ValueError(f"it has {size} bytes")
             self._offsets = [int(line) for line in share.read_part(path, size - table, table).split()]
-            self._names: list[str] = json.loads(share.read_part(path, 0, self._offsets[0]))
-        except (OSError, ValueError, IndexError) as error:
+            bounds = [0, *self._offsets, size - table]
+            if len(self._offsets) != self._blocks + 1 or bounds != sorted(bounds):
+                raise ValueError("the table of offsets is damaged")
+            self._names: list[str] = loads(share.read_part(path, 0, self._offsets[0]))
+        except (*_MISSING, ValueError, IndexError) as error:
             raise BrokenJobError(f"the items' parameters cannot be read ({error})", path) from error
 
     def __getitem__(self, item: int) -> dict[str, Any]:
@@ -222,9 +228,9 @@ class Values:
         try:
             if block != self._at:
                 at, end = self._offsets[block : block + 2]
-                self._block, self._at = json.loads(self._share.read_part(self._path, at, end - at)), block
+                self._block, self._at = loads(self._share.read_part(self._path, at, end - at)), block
             return {name: codec.decode(values[place]) for name, values in zip(self._names, self._block, strict=True)}
-        except (OSError, ValueError, IndexError, TypeError) as error:
+        except (*_MISSING, ValueError, IndexError, TypeError) as error:
             raise BrokenJobError(f"the parameters of item {item} cannot be read ({error})", self._path) from error
 
 

@@ -1,15 +1,14 @@
 """A slot: the process that runs jobs, one after the other; the supervisor's child, in a session of its own.
 
-It talks with its supervisor over two pipes. From the supervisor, in words: ``go`` (begin), ``look`` (something may be
-ready), ``grant`` (one more job may be taken), ``slot`` (a new number for a journal), ``pause`` and ``resume`` (take
-nothing, until told), ``drain`` (end after this job). To it, in lines of JSON, each a list of what is said at once:
-``began``, ``waits``, ``goes on``, ``returned``, ``ended``, ``item``, ``chunk ended``, ``progress``, ``idle``,
-``unblocked``, ``superseded``, ``want``, ``slot?``, ``log``.
+It talks with its supervisor in lines of JSON over two pipes. From the supervisor: ``go`` (begin), ``look`` (something
+may be ready), ``grant`` (one more job may be taken), ``slot`` (a new number for a journal), ``pause`` and ``resume``
+(take nothing, until told), ``drain`` (end after this job). To it: ``began``, ``waits``, ``goes on``, ``returned``,
+``ended``, ``item``, ``chunk ended``, ``progress``, ``idle``, ``unblocked``, ``superseded``, ``want``, ``slot?``,
+``log``.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import select
@@ -23,6 +22,7 @@ from jobqueue.chunk import ChunkAttempt
 from jobqueue.errors import JobQueueError
 from jobqueue.hierarchy import Node
 from jobqueue.names import QUEUE_VARIABLE, RunningToken
+from jobqueue.params import dumps
 from jobqueue.procedures import describe
 from jobqueue.store import Store
 from jobqueue.streams import Spool
@@ -76,7 +76,7 @@ class SlotProcess:
         self._words: set[str] = set()
         self._sending = threading.Lock()
         self._rest = b""
-        self._unsent: list[dict[str, Any]] = []
+        self._unsent = b""
         self._store = store
         # The supervisor's own calls came with the fork.
         self._calls_told = store.share.calls_made()
@@ -166,20 +166,17 @@ class SlotProcess:
     def send(self, kind: str, **fields: Any) -> None:
         """Tells the supervisor something."""
         with self._sending:
-            self._unsent.append({"kind": kind, **fields})
+            self._unsent += _line(kind, fields)
         self._flush()
 
     def _send_later(self, kind: str, **fields: Any) -> None:
         """The same, with whatever is sent next, or when the thread that shows the progress comes by."""
         with self._sending:
-            self._unsent.append({"kind": kind, **fields})
+            self._unsent += _line(kind, fields)
 
     def _flush(self) -> None:
         with self._sending:
-            if not self._unsent:
-                return
-            rest = memoryview(json.dumps(self._unsent).encode("ascii") + b"\n")
-            self._unsent.clear()
+            rest, self._unsent = memoryview(self._unsent), b""
             while rest:
                 rest = rest[os.write(self._status, rest) :]
 
@@ -293,6 +290,10 @@ class SlotProcess:
 
 def _items(token: RunningToken) -> list[int] | None:
     return None if token.span is None else [token.span.start, token.span.whole.end]
+
+
+def _line(kind: str, fields: dict[str, Any]) -> bytes:
+    return dumps({"kind": kind, **fields}).encode("ascii") + b"\n"
 
 
 def become_slot(keep: set[int]) -> None:

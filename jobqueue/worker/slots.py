@@ -116,7 +116,7 @@ class Slot:
                 # There is no more, or the process has ended.
                 break
         *lines, self._rest = self._rest.split(b"\n")
-        return [said for line in lines for said in json.loads(line)]
+        return [json.loads(line) for line in lines]
 
     def signal_group(self, number: int) -> bool:
         """Sends a signal to the process and all that it started; ``False`` if nothing of them is left."""

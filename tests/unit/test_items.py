@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ from jobqueue.items import (
 from jobqueue.names import MAX_ITEMS, Span
 from jobqueue.proc import JobProc
 from jobqueue.procs.command import command
+from jobqueue.share import Share
 from tests.support import same
 from tests.support_share import HookedShare, QuickShare, watched_calls
 
@@ -229,11 +231,18 @@ def _table_spoiled(data: bytes) -> bytes:
     return data[:-20] + b"no number" + data[-11:]
 
 
+def _table_turned(data: bytes) -> bytes:
+    *lines, second, last = data.splitlines(keepends=True)
+    return b"".join([*lines, last, second])
+
+
 def _a_list_too_few(data: bytes) -> bytes:
     return data.replace(b'["n","text"]', b'["n","text","m"]')[: len(data) + 4]
 
 
-@pytest.mark.parametrize("damage", [_cut, _emptied, _block_spoiled, _names_spoiled, _table_spoiled, _a_list_too_few])
+@pytest.mark.parametrize(
+    "damage", [_cut, _emptied, _block_spoiled, _names_spoiled, _table_spoiled, _table_turned, _a_list_too_few]
+)
 def test_a_damaged_file_of_values_is_a_broken_job(stored: tuple[str, int], damage: Callable[[bytes], bytes]) -> None:
     path = Path(stored[0])
     path.write_bytes(damage(path.read_bytes()))
@@ -245,6 +254,17 @@ def test_a_damaged_file_of_values_is_a_broken_job(stored: tuple[str, int], damag
     with pytest.raises(BrokenJobError, match="cannot be read") as caught:
         read_all()
     assert caught.value.path == stored[0]
+
+
+def test_trouble_of_the_share_is_no_broken_job(stored: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_part(_share: Share, path: str, _offset: int, _size: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    values = Values(QuickShare(), *stored)
+    monkeypatch.setattr(QuickShare, "read_part", read_part)
+    for read in (lambda: values[0], lambda: Values(QuickShare(), *stored)):
+        with pytest.raises(OSError, match="Input/output error"):
+            read()
 
 
 def test_values_that_are_missing_are_a_broken_job(stored: tuple[str, int]) -> None:

@@ -245,6 +245,7 @@ def test_a_job_that_closes_all_files_ends_its_own_attempts_and_nothing_else(q: Q
     "spoil",
     [
         "import json; json.dumps = json.loads = None",
+        "import json; json.loads = None",
         "import os; os.rename = os.open = lambda *names: 1 / 0",
         "import os; os.write = None",
         "import threading; threading.Lock = None; proc._attempt._lock = None",
