@@ -3,7 +3,7 @@
     python -m benchmarks [--quick] [--only bars|peers] [--peers NAME[,NAME...]]
 
 The raw figures are written to a file in `benchmarks/results/`, and the tables to the terminal, also when it is ended
-with Ctrl-C. What the documentation shows is made of such a file: `benchmarks.report`.
+with Ctrl-C. Once all was measured, `benchmarks.report` makes of that file what the documentation shows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import bars, machine, side_by_side
 from benchmarks.arrays import a_million_items, arrays
 from benchmarks.peers import PEERS
-from benchmarks.report import RESULTS, as_text
+from benchmarks.report import PAGE, RESULTS, as_text
 from benchmarks.scaling import scaling
 
 
@@ -36,20 +37,30 @@ def _peers(text: str) -> list[str]:
     return names
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures the queue, and its peers.")
     parser.add_argument("--quick", action="store_true", help="a part of it, each once: some minutes; for a look")
     parser.add_argument("--only", choices=("bars", "peers"), help="our own bars alone, or the peers alone")
     parser.add_argument("--peers", type=_peers, default=list(PEERS), metavar="NAME,...", help="these alone")
-    arguments = parser.parse_args(argv)
-    # Where nothing compiled is kept every start of ours would compile all of it; pip has compiled what the others are.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    peers = []
-    for name in arguments.peers:
+    return parser.parse_args(argv)
+
+
+def _there(names: Sequence[str]) -> list[str]:
+    """Those peers whose programs are there; the others are named."""
+    found = []
+    for name in names:
         if missing := PEERS[name].missing():
             sys.stderr.write(f"{name} is left out: {missing} is not there.\n")
         else:
-            peers.append(name)
+            found.append(name)
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _arguments(argv)
+    # Where nothing compiled is kept every start of ours would compile all of it; pip has compiled what the others are.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    peers = _there(arguments.peers)
     extent = side_by_side.QUICK if arguments.quick else side_by_side.FULL
     begun = time.strftime("%Y-%m-%dT%H%M%S")
     figures: dict[str, Any] = {
@@ -64,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     RESULTS.mkdir(exist_ok=True)
     # What was measured is kept from run to run: whoever ends it early has the rounds that were made.
     path = RESULTS / f"{'quick-' if arguments.quick else ''}{begun}.json"
+    is_over = False
     bar, done, passed, what = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     with suppress(KeyboardInterrupt), Progress(bar, done, passed, what, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
@@ -77,9 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             for run in side_by_side.measure(extent, peers, tell):
                 figures["runs"].append(run)
                 path.write_text(as_file(figures))
+        is_over = True
     figures["load"].append(machine.load())
     path.write_text(as_file(figures))
     sys.stdout.write(f"{as_text(figures)}\nThe raw figures are in {path}.\n")
+    if is_over and extent == side_by_side.FULL and arguments.only is None and peers == list(PEERS):
+        # Plots are drawn by what the peers' environment has for it.
+        command = [side_by_side.python_of("jug"), "-m", "benchmarks.report", path]
+        subprocess.run(command, cwd=side_by_side.ROOT, check=True)
+        sys.stdout.write(f"{PAGE} and its plots show them.\n")
     return 0
 
 

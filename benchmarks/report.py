@@ -12,7 +12,7 @@ import re
 import statistics
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.figures import MESSAGES, WORDS, Cell, Duel, Figures, plural, shown, table
@@ -128,6 +128,7 @@ def _losses(figures: Figures) -> str:
         kind = ", a message queue" if peer in MESSAGES else ""
         if lost:
             lines.append(f"{peer}{kind}: {WORDS[what]}, {place}, {len(lost)} of {len(duels)}: {where}")
+    lines += _other_losses(figures)
     ours = [run["again_s"] for run in figures.runs("kill", OURS) if "again_s" in run]
     for peer in figures.peers:
         again = [run["again_s"] for run in figures.runs("kill", peer) if "again_s" in run]
@@ -135,6 +136,33 @@ def _losses(figures: Figures) -> str:
             told = f"{statistics.median(again):.2g} s (ours {statistics.median(ours):.2g} s)"
             lines.append(f"{peer}: a job whose worker was killed runs again after {told}")
     return "\n".join(_wrapped(f"{line}.", "- ") for line in lines) or "Nowhere."
+
+
+def _other_losses(figures: Figures) -> Iterator[str]:
+    """The same of what no bar compares but for commands: submitting, a hierarchy, commands, starting."""
+    workers, leaves = figures.workers, figures.raw["extent"]["leaves"]
+    of_noops = [(f"{_short(size)}/{count}", size, count) for size in figures.sizes for count in workers]
+    pieces: dict[str, Callable[[str], list[tuple[str, float | None]]]] = {
+        f"submitting, {TMPFS}": lambda peer: [
+            (where, figures.noops(peer, TMPFS, count, size, "submit").value) for where, size, count in of_noops
+        ],
+        f"a hierarchy, draining, {TMPFS}": lambda peer: [(f"{leaves:,}/2", figures.each("hierarchy", peer, 2).value)],
+        f"commands, {TMPFS}": lambda peer: [
+            (plural(count), figures.each("commands", peer, count).value) for count in workers
+        ],
+        "starting, in seconds": lambda peer: [(plural(count), figures.start_s(peer, count)) for count in workers],
+    }
+    for what, of in pieces.items():
+        for peer in figures.peers:
+            cases = [
+                (where, theirs, ours)
+                for (where, theirs), (_, ours) in zip(of(peer), of(OURS), strict=True)
+                if theirs is not None and ours is not None and peer not in (OURS, OUR_ARRAY)
+            ]
+            lost = [f"{where} {shown(theirs)} (ours {shown(ours)})" for where, theirs, ours in cases if theirs < ours]
+            if lost:
+                kind = ", a message queue" if peer in MESSAGES else ""
+                yield f"{peer}{kind}: {what}, {len(lost)} of {len(cases)}: {', '.join(lost)}"
 
 
 def _settings(figures: Figures) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, ClassVar, NamedTuple
@@ -156,6 +158,9 @@ class Peer(ABC):
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+            # What it has forked would go on beside the next measurements.
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
         self.workers.clear()
 
 
