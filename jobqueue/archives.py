@@ -60,18 +60,16 @@ class Archives:
         return f"{archive_name(number)}.{self._share.chance.getrandbits(32):08x}"
 
     def publish(self, number: int, draft: str) -> bool:
-        """Gives an archive its name; ``False`` if its job was deleted meanwhile. From here it lasts.
-
-        Order matters: nothing of the job may go before all of this has outlasted a power cut.
-        """
+        """Gives an archive its name; ``False`` if its job was deleted meanwhile. `make_last` makes it last."""
         layout = self._layout
         if not self._share.is_dir(layout.archives):
             self._share.try_make_dir(layout.archives)
-        # Whoever made it may have died before this.
-        self._share.sync_dir(layout.dir)
-        is_there = self._share.try_move(layout.tmp, draft, layout.archives, archive_name(number))
-        self._share.sync_dir(layout.archives)
-        return is_there
+        return self._share.try_move(layout.tmp, draft, layout.archives, archive_name(number))
+
+    def make_last(self) -> None:
+        """Makes what was published outlast a power cut, whoever has published it."""
+        self._share.sync_dir(self._layout.dir)
+        self._share.sync_dir(self._layout.archives)
 
     def remove(self, number: int) -> None:
         """Removes a top-level job's archive, and drafts of it.

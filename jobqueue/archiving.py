@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from jobqueue.archives import share_on
 from jobqueue.control import raise_if_deleted
-from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError, LostRaceError
+from jobqueue.errors import BrokenJobError, JobNotFoundError, JobQueueError, JobStateError, LostRaceError
 from jobqueue.hierarchy import Hierarchy
 from jobqueue.identity import host_name, user_name
 from jobqueue.names import TOKEN_FOLDERS, Entry, base_name, parse_shard
@@ -23,8 +23,6 @@ from jobqueue.state import scan
 from jobqueue.store import Store
 
 _ROUNDS = 4
-# What the permission bits of an archive have whatever lies in it: who has made it may read it, and remove it.
-_OWN_RIGHTS = 0o622
 
 
 def _nobody_watches(_directories: int, _bytes: int, /) -> None:
@@ -52,14 +50,19 @@ def archive(store: Store, number: int, packed: Progress = _nobody_watches, remov
             _go_on(store, number, removed)
             return
         _raise_if_open(store, entry)
-        if _is_packed(store, number) or _pack(store, entry, packed):
+        if _is_packed(store, entry) or _pack(store, entry, packed):
             finish(store, number, removed)
             return
     raise LostRaceError(f"the entry of job{number} moved at every try; try again", store.layout.index)
 
 
 def finish(store: Store, number: int, removed: Removed = nobody_counts) -> None:
-    """Removes what is left of a job that has its archive; whatever of this was done before."""
+    """Removes what is left of a job that has its archive; whatever of this was done before.
+
+    Order matters: nothing of the job may go before its archive has outlasted a power cut. CRASH: whoever gave that its
+    name may have died before it did.
+    """
+    store.archives.make_last()
     store.index.discard(number)
     store.index.bury(number)
     # Nothing of it can come back any more. This is how what is deleted is removed, too, and may be done by two at once.
@@ -89,19 +92,37 @@ def _raise_if_open(store: Store, entry: Entry) -> None:
         raise JobStateError(f"something of {name} still runs; archive it when that has ended", job.dir)
 
 
-def _is_packed(store: Store, number: int) -> bool:
+def _is_packed(store: Store, entry: Entry) -> bool:
     """Whether a job that has an entry has its archive, too. CRASH: whoever made that died before he moved the entry.
 
     Raises:
         JobStateError: it is the archive of another course of the job.
     """
-    packed = store.archives.open(number)
+    packed = store.archives.open(entry.number)
     if packed is None:
         return False
-    if not holds_the_same(store, number, packed):
-        reason = f"it holds another course of job{number}, from before a backup was restored; rename it, or remove it"
-        raise JobStateError(reason, packed.path)
-    return True
+    if holds_the_same(store, entry.number, packed):
+        return True
+    # RACE: somebody else archives the job, and is removing it by now. NFS: an entry that has gone can stay listed.
+    if store.index.find(entry.number, lost=entry) != entry:
+        return False
+    reason = f"it holds another course of job{entry.number}, from before a backup was restored; rename it to keep both"
+    raise JobStateError(reason, packed.path)
+
+
+def raise_if_another(store: Store, number: int) -> None:
+    """Raises JobStateError where a job that has an entry has an archive, too, of another course."""
+    try:
+        if store.archives.open(number) is None:
+            return
+    except BrokenJobError:
+        # Where there is nothing else of the job, people may remove it as it is.
+        if store.index.find(number) is None:
+            return
+        raise
+    entry = store.index.find(number)
+    if entry is not None:
+        _is_packed(store, entry)
 
 
 def holds_the_same(store: Store, number: int, packed: Packed) -> bool:
@@ -138,7 +159,7 @@ def _pack(store: Store, entry: Entry, progress: Progress) -> bool:
             _write(store, number, path, progress)
         except (OSError, JobQueueError):
             # What is being removed meanwhile is neither whole nor to be found.
-            if store.index.find(number) == entry:
+            if store.index.find(number, lost=entry) == entry:
                 raise
             return False
         if not store.index.try_confirm(entry):
@@ -161,7 +182,7 @@ def _write(store: Store, number: int, path: str, progress: Progress) -> None:
     packing = Packing(store.share, store.layout.job(number), progress)
     packing.pack(path, f"{user_name()}@{host_name()}")
     _raise_if_incomplete(store, number, Packed(store.share, path))
-    store.share.take_rights(path, packing.rights | _OWN_RIGHTS)
+    store.share.set_rights(path, packing.rights)
 
 
 def _raise_if_incomplete(store: Store, number: int, packed: Packed) -> None:

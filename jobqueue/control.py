@@ -280,11 +280,16 @@ def delete(store: Store, number: int, removed: Removed = nobody_counts) -> bool:
         removed: told after each name that was removed; the first time nobody can take up anything any more.
 
     Raises:
+        JobStateError: it has an archive, too, of another course than is in the queue, which would go with it.
+        BrokenJobError: the same, and the archive cannot be read.
         OSError: it cannot be deleted.
     """
+    from jobqueue.archiving import raise_if_another  # late: most deletions are of jobs without an archive
+
     job = store.layout.job(number)
     if _is_gone(store, number):
         return False
+    raise_if_another(store, number)
     # Order matters, for each step is what makes the next one safe: no entry, so that nobody begins to look; no ready/
     # and no blocked/, so that no token can come back; only then does anything go that a settler may still read.
     store.index.discard(number)

@@ -87,9 +87,8 @@ class ItemReader:
                 if found := self._in(folder, self.reader.job.token_folder(folder), item):
                     return found
             for folder in ("finished", "failed"):
-                for directory in self._shards_before(folder, item):
-                    if found := self._in(folder, directory, item):
-                        return found
+                if found := self._in_shards(folder, item):
+                    return found
             if found := self._in("cancelled", self.reader.job.cancelled, item):
                 return found
             for files, _, token in owed(self.reader.store):
@@ -104,6 +103,15 @@ class ItemReader:
         last = item // SHARD_ITEMS
         shards = self.reader.store.pieces.shards(self.reader.job, folder, self.node.node)
         return [path for path in reversed(shards) if (parse_shard(path.rpartition("/")[2]) or (0, 0))[1] <= last]
+
+    def _in_shards(self, folder: str, item: int) -> Piece | None:
+        """Tokens do not overlap: below the shard of the last one that begins before an item none can hold it."""
+        for directory in self._shards_before(folder, item):
+            before = [piece for piece in self._pieces_in(folder, directory) if piece.span.start <= item]
+            if before:
+                last = max(before, key=lambda piece: piece.span)
+                return last if item < last.span.end else None
+        return None
 
     def _in(self, folder: str, directory: str, item: int) -> Piece | None:
         for piece in self._pieces_in(folder, directory):
@@ -142,13 +150,21 @@ class ItemReader:
         """
         if not isinstance(piece.token, ClosedToken):
             return None
+        token = piece.token
+        return self.reader.wherever(lambda: self._note(item, token))
+
+    def _note(self, item: int, token: ClosedToken) -> dict[str, Any] | None:
         job, share = self.reader.job, self.reader.store.share
-        note = find_note(share, job, item, self.node.node, piece.token.attempt)
+        note = find_note(share, job, item, self.node.node, token.attempt)
         if note is not None:
             return note
         # An item that was made to fail by another than its procedure has no note, but a record.
-        path = job.journal(piece.token.worker, piece.token.slot)
-        return read_record(share, path, piece.token.offset, self.node.node, piece.token.attempt)
+        path = job.journal(token.worker, token.slot)
+        record = read_record(share, path, token.offset, self.node.node, token.attempt)
+        if record is None:
+            # RACE: somebody may have archived or deleted it since its token was seen.
+            raise_if_going(self.reader.store, job)
+        return record
 
     def results(self) -> list[Any]:
         """What all items have returned; see `jobqueue.handle.JobHandle.listResults`."""
@@ -162,9 +178,14 @@ class ItemReader:
             raise JobStateError(
                 f"{left} items of {self.reader.name} have not finished; wait for them, or try them again"
             )
+        return self.reader.wherever(lambda: self._results(counts))
+
+    def _results(self, counts: array[int]) -> list[Any]:
         found: list[Any] = [None] * self.count
         for item, result in results_of(self.reader.store.share, self.reader.job, self.node.node, counts):
             found[item] = codec.decode(result)
+        # RACE: it may have been archived or deleted meanwhile; then results are missing that there were.
+        raise_if_going(self.reader.store, self.reader.job)
         return found
 
     def attempts(self, item: int) -> list[AttemptView]:

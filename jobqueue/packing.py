@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
+from jobqueue.errors import JobStateError
 from jobqueue.layout import JobLayout
 from jobqueue.packed import INDEX, Block, Listing, PackedFile, Top, comment, inflate
 from jobqueue.share import Appender, Kind, Part, Share
@@ -33,6 +34,8 @@ _LEVEL = 6
 # A large file is packed if that saves a twentieth of its first block: pictures and movies are packed already.
 _WORTH = 0.95
 _READ, _ENTER = 0o444, 0o111
+# What a draft may be; and what an archive may be besides, whatever lies in it: who has made it may read and remove it.
+_OWN, _OWN_TOO = 0o600, 0o622
 _INDEX_MODE, _LINK_MODE = stat.S_IFREG | 0o444, stat.S_IFLNK | 0o777
 # How many directories were packed, and how many bytes.
 Progress = Callable[[int, int], None]
@@ -194,7 +197,8 @@ class Packing:
         progress: told how far it is.
 
     Attributes:
-        rights: the permission bits for reading of those who may read each part of what was packed.
+        rights: the permission bits that the file may have: of what its user gives to files that he makes, those for
+            reading of who may read each part of what was packed, and his own.
     """
 
     def __init__(self, share: Share, job: JobLayout, progress: Progress) -> None:
@@ -214,18 +218,22 @@ class Packing:
 
         Raises:
             FileNotFoundError: the directory is missing.
+            JobStateError: something of it changes meanwhile.
             OSError: it cannot be read, or not be written whole.
         """
         # Whatever chance has called the same before is no part of it.
         self._share.try_unlink(path)
         draft: Appender = self._share.append_to(path)
         try:
+            # Before it holds anything: what lies in it may be for few.
+            usual = self._share.set_rights(path, _OWN)
             zipped = ZipWriter(draft.append)
             index = _Index(zipped)
             self._pack_all(zipped, index)
             now = self._share.clock.now()
             said = index.end(lambda blocks: Top(self._job.number, by, now, self._files, self._bytes, blocks))
             zipped.end(index.members(self._name), said)
+            self.rights = usual & (self.rights | _OWN_TOO)
             draft.sync()
         finally:
             draft.close()
@@ -235,22 +243,21 @@ class Packing:
         while pending:
             place = pending.pop()
             listing = self._pack_directory(zipped, place)
-            if listing is not None:
-                index.add(place, listing)
-                self._seen += 1
-                self._progress(self._seen, self._bytes)
-                # Order matters: each directory is followed by all that lies in it; so the index is sorted.
-                pending += [_below(place, name) for name in reversed(listing.dirs)]
+            index.add(place, listing)
+            self._seen += 1
+            self._progress(self._seen, self._bytes)
+            # Order matters: each directory is followed by all that lies in it; so the index is sorted.
+            pending += [_below(place, name) for name in reversed(listing.dirs)]
 
-    def _pack_directory(self, zipped: ZipWriter, place: str) -> Listing | None:
-        """Packs the files in a directory; ``None`` if that is gone, since a process that a job has left removed it."""
+    def _pack_directory(self, zipped: ZipWriter, place: str) -> Listing:
+        """Packs the files in a directory."""
         directory = self._job.node_dir(place)
         # NFS: what this host remembers of it may be older than the job's end.
         found = self._share.contents(directory)
         if found is None:
             if not place:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), directory)
-            return None
+            raise self._changing(place)
         # Whoever may list a directory and not enter it can read nothing in it.
         self.rights &= found.mode & (found.mode & _ENTER) << 2
         are_names = self._job.holds_names_alone(place)
@@ -265,15 +272,19 @@ class Packing:
         return listing
 
     def _pack_name(self, zipped: ZipWriter, place: str, kind: Kind, listing: Listing) -> None:
-        """Packs what is no directory. RACE: what has gone since it was listed is left out."""
+        """Packs what is no directory."""
         path, name = self._job.node_dir(place), place.rpartition("/")[2]
         if kind is Kind.LINK:
             target = self._share.link_target(path)
-            if target is not None:
-                listing.files[name] = zipped.add(f"{self._name}/{place}", os.fsencode(target), 0, _LINK_MODE)
+            if target is None:
+                raise self._changing(place)
+            listing.files[name] = zipped.add(f"{self._name}/{place}", os.fsencode(target), 0, _LINK_MODE)
         elif kind is Kind.OTHER:
             listing.other.append(name)
-        elif (part := self._share.read_plain(path, 0, BLOCK_BYTES + 1)) is not None:
+        else:
+            part = self._share.read_plain(path, 0, BLOCK_BYTES + 1)
+            if part is None:
+                raise self._changing(place)
             self.rights &= part.mode
             if part.data:
                 listing.files[name] = self._pack_file(zipped, place, part)
@@ -281,22 +292,37 @@ class Packing:
                 listing.empty.append(name)
 
     def _pack_file(self, zipped: ZipWriter, place: str, part: Part) -> PackedFile:
-        name, mtime_s = f"{self._name}/{place}", int(part.mtime_s)
+        name, mtime_s = f"{self._name}/{place}", part.stamp.mtime_ns // 10**9
         self._files += 1
         if len(part.data) > BLOCK_BYTES:
-            return zipped.add_large(name, self._blocks(place, part.data[:BLOCK_BYTES]), mtime_s, part.mode)
+            return zipped.add_large(name, self._blocks(place, part), mtime_s, part.mode)
+        if len(part.data) != part.stamp.size:
+            raise self._changing(place)
         self._bytes += len(part.data)
         return zipped.add(name, part.data, mtime_s, part.mode)
 
-    def _blocks(self, place: str, first: bytes) -> Iterator[bytes]:
-        path, block, size = self._job.node_dir(place), first, 0
+    def _blocks(self, place: str, first: Part) -> Iterator[bytes]:
+        path, block, size = self._job.node_dir(place), first.data[:BLOCK_BYTES], 0
         while block:
             yield block
             size += len(block)
             self._bytes += len(block)
             self._progress(self._seen, self._bytes)
             part = self._share.read_plain(path, size, BLOCK_BYTES)
-            block = part.data if part else b""
+            # The beginning of one file with the end of another one would be neither.
+            if part is None or (part.stamp, part.inode) != (first.stamp, first.inode):
+                raise self._changing(place)
+            block = part.data
+        if size != first.stamp.size:
+            raise self._changing(place)
+
+    def _changing(self, place: str) -> JobStateError:
+        """RACE: a process that a job has left writes, renames or removes something.
+
+        What it calls otherwise since it was listed would be in no archive, and be removed.
+        """
+        reason = "it changes while it is archived: something still writes there; archive the job when that has ended"
+        return JobStateError(reason, self._job.node_dir(place))
 
 
 def _below(place: str, name: str) -> str:

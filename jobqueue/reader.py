@@ -14,7 +14,7 @@ from jobqueue.journal import events, read_record
 from jobqueue.layout import AttemptLayout, JobLayout
 from jobqueue.names import JOURNAL, ClosedToken, WonToken, job_name
 from jobqueue.packed import Packed
-from jobqueue.state import Sighting, Summary, look_up, look_up_array, scan, summarize
+from jobqueue.state import Sighting, Summary, look_up, look_up_array, raise_if_going, scan, summarize
 from jobqueue.store import Store
 
 T = TypeVar("T")
@@ -145,7 +145,14 @@ class JobReader:
         if seen.worker is None or not isinstance(token, ClosedToken | WonToken):
             return None
         path = self.job.journal(seen.worker, token.slot)
-        return read_record(self.store.share, path, token.offset, token.node, token.attempt)
+        return self.wherever(lambda: self._record(path, token))
+
+    def _record(self, path: str, token: ClosedToken | WonToken) -> dict[str, Any] | None:
+        found = read_record(self.store.share, path, token.offset, token.node, token.attempt)
+        if found is None:
+            # RACE: somebody may have archived or deleted it since its token was seen.
+            raise_if_going(self.store, self.job)
+        return found
 
     def start_event(self, seen: Sighting) -> dict[str, Any] | None:
         """The journal's event that says that the latest attempt began."""

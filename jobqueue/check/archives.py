@@ -15,7 +15,13 @@ from jobqueue.store import Store
 def find_in_archives(look: Look) -> Iterator[Finding]:
     """Archives whose index cannot be read whole. What is in the files is not looked at: `unzip -t` does that."""
     for number in sorted(look.archived if look.is_whole else look.archived.intersection(look.numbers)):
-        why = _why_broken(look.store, number)
+        try:
+            why = _why_broken(look.store, number)
+        except PermissionError as error:
+            path = look.store.layout.archive(number)
+            says = f"its archive is not for this user to read ({error.strerror}); who has made it can check it"
+            yield Finding("archive-closed", number, f"job{number}", path, says, is_note=True)
+            continue
         if why is not None:
             path = look.store.layout.archive(number)
             yield Finding("archive-broken", number, f"job{number}", path, why, (why,))
@@ -41,8 +47,12 @@ def find_beside_archive(job: JobLook) -> Iterator[Finding]:
     """
     if job.entry is None and not job.is_there:
         return
-    if _why_broken(job.look.store, job.number) is not None:
-        # Whatever is still in the queue may be all that there is.
+    try:
+        if _why_broken(job.look.store, job.number) is not None:
+            # Whatever is still in the queue may be all that there is.
+            return
+    except PermissionError:
+        # It is told already.
         return
     path = job.files.dir
     if _is_archived(job):

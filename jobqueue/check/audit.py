@@ -133,6 +133,7 @@ def repair(store: Store, progress: Progress = _no_progress) -> Report:
     found: dict[object, Finding] = {}
     report = audit(store, progress)
     before: set[object] = set()
+    refused: PermissionError | None = None
     for _ in range(_ROUNDS):
         found.update((finding.told, finding) for finding in report.found)
         # What was judged by a repair that may lose its race has to be seen before anything is done about it.
@@ -144,6 +145,12 @@ def repair(store: Store, progress: Progress = _no_progress) -> Report:
         for cure in todo.values():
             # RACE: the job was moved or deleted since we looked; what it is now the next round sees.
             with suppress(JobQueueError, FileNotFoundError, NotADirectoryError):
-                cure.mend(store)
+                try:
+                    cure.mend(store)
+                except PermissionError as error:
+                    # That one must not keep the others from being mended.
+                    refused = refused or error
         report = audit(store, progress)
+    if refused is not None:
+        raise refused
     return Report(list(found.values()), report.left, report.jobs)

@@ -77,25 +77,27 @@ class Contents(NamedTuple):
     entries: list[tuple[str, Kind]]
 
 
+class Stamp(NamedTuple):
+    """What tells a file that was written to its end from any other: size in bytes, modification time in ns."""
+
+    size: int
+    mtime_ns: int
+
+
 class Part(NamedTuple):
     """A part of a plain file, and what was known of the file when it was read.
 
     Attributes:
         data: the part.
         mode: type and permission bits, as stat(2) has them.
-        mtime_s: when it was written last, in seconds since the epoch by the server's clock.
+        stamp: what tells it from any other, and from itself when it was written to meanwhile.
+        inode: the number by which its file system knows it.
     """
 
     data: bytes
     mode: int
-    mtime_s: float
-
-
-class Stamp(NamedTuple):
-    """What tells a file that was written to its end from any other: size in bytes, modification time in ns."""
-
-    size: int
-    mtime_ns: int
+    stamp: Stamp
+    inode: int
 
 
 # Of what is there and is no plain file: a directory, a symbolic link, a FIFO.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from jobqueue.share.answers import Contents, Kind, Naming, Removal, kind_of
 from jobqueue.share.moves import Moves
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import os
 else:
     from jobqueue.system import counted_os as os
+
+T = TypeVar("T")
 
 
 class Directories(Moves):
@@ -79,12 +82,13 @@ class Directories(Moves):
         while pending:
             directory, emptied = pending.pop()
             if emptied:
-                whole = self.remove_dir(directory) is not Removal.NOT_EMPTY and whole
+                removal = self._remove_from(_above(directory, path), directory)
+                whole = removal is not Removal.NOT_EMPTY and whole
                 removed()
                 if pending and self._is_over(until):
                     return False
                 continue
-            listed = self._listed_if_full(directory)
+            listed = self._listed_if_full(directory, _above(directory, path))
             if listed is None:
                 removed()
                 if pending and self._is_over(until):
@@ -96,14 +100,14 @@ class Directories(Moves):
                 if kind is Kind.DIRECTORY:
                     pending.append((f"{directory}/{name}", False))
                     continue
-                self.try_unlink(f"{directory}/{name}")
+                self._with_rights(directory, partial(self.try_unlink, f"{directory}/{name}"))
                 removed()
                 # Not before, so that each call comes further, however long the listing has taken.
                 if self._is_over(until):
                     return False
         return whole
 
-    def _listed_if_full(self, directory: str) -> list[tuple[str, Kind]] | None:
+    def _listed_if_full(self, directory: str, above: str | None) -> list[tuple[str, Kind]] | None:
         """What a directory holds that is to be removed; ``None``: nothing, and it is gone, or what lay in its place is.
 
         To find a directory empty costs as much as to remove ten. Of a job's directories those that lie equally deep are
@@ -111,18 +115,35 @@ class Directories(Moves):
         """
         depth = directory.count("/")
         try:
-            if self._were_empty.get(depth) and self.remove_dir(directory) is not Removal.NOT_EMPTY:
+            if self._were_empty.get(depth) and self._remove_from(above, directory) is not Removal.NOT_EMPTY:
                 return None
-            listed = self._entries(directory)
+            listed = self._with_rights(directory, partial(self._entries, directory))
         except NotADirectoryError:
             listed = None
         except FileNotFoundError:
             return None
         if listed is None:
-            self.try_unlink(directory)
+            self._with_rights(above, partial(self.try_unlink, directory))
         else:
             self._were_empty[depth] = not listed
         return listed
+
+    def _remove_from(self, above: str | None, directory: str) -> Removal:
+        return self._with_rights(above, partial(self.remove_dir, directory))
+
+    def _with_rights(self, directory: str | None, call: Callable[[], T]) -> T:
+        """Calls; once more where a job has taken the rights to a directory of its own from us, which are given back.
+
+        Args:
+            directory: which; ``None``: it is not the job's, and stays as it is.
+            call: on something in it.
+        """
+        try:
+            return call()
+        except PermissionError:
+            if directory is None or not self.try_make_writable(directory):
+                raise
+            return call()
 
     def _is_over(self, until: float | None) -> bool:
         return until is not None and self.clock.monotonic() >= until
@@ -193,3 +214,8 @@ class Directories(Moves):
     def enter(self, directory: str) -> None:
         """Makes ``directory`` this process's working directory."""
         os.chdir(directory)
+
+
+def _above(directory: str, top: str) -> str | None:
+    """The directory in which another one lies, if that is to be removed, too."""
+    return directory.rpartition("/")[0] if directory != top else None

@@ -78,7 +78,15 @@ class Files(Looking):
                 seen = os.fstat(fd)
                 if not stat.S_ISREG(seen.st_mode):
                     return None
-                return Part(os.pread(fd, size, offset), seen.st_mode, seen.st_mtime)
+                data = os.pread(fd, size, offset)
+                # Source: read(2): of what cannot be read whole (a bad block, a server that does not answer) the
+                # beginning may be given as if it were all; only the next call tells.
+                while len(data) < min(size, seen.st_size - offset):
+                    more = os.pread(fd, size - len(data), offset + len(data))
+                    if not more:
+                        break
+                    data += more
+                return Part(data, seen.st_mode, Stamp(seen.st_size, seen.st_mtime_ns), seen.st_ino)
             finally:
                 os.close(fd)
 
@@ -211,11 +219,12 @@ class Files(Looking):
             return False
         return True
 
-    def take_rights(self, path: str, rights: int) -> None:
-        """Takes from a file of ours the permission bits that are not among ``rights``."""
+    def set_rights(self, path: str, rights: int) -> int:
+        """Gives a file of ours these permission bits; which it had."""
         mode = stat.S_IMODE(os.stat(path).st_mode)
-        if mode & ~rights:
-            os.chmod(path, mode & rights)
+        if mode != rights:
+            os.chmod(path, rights)
+        return mode
 
     def touch(self, path: str) -> None:
         """Sets a file's or directory's modification time to the server's present. Source: utimensat(2), UTIME_NOW."""

@@ -8,6 +8,7 @@ from jobqueue.names import RunningToken
 from jobqueue.registry import Registration
 from jobqueue.removal import remove_rest
 from jobqueue.store import Store
+from jobqueue.trouble import Troubles
 
 # So long a deleted job may be removed at a time: nobody beats meanwhile, and a big one takes minutes.
 REMOVAL_S = 1.0
@@ -86,12 +87,16 @@ class Inbox:
         """
         clock = self._store.share.clock
         until = clock.monotonic() + REMOVAL_S
+        troubles = Troubles()
         for number in list(self._deleted):
-            if remove_rest(self._store, number, until=until):
-                self._deleted.discard(number)
-            elif clock.monotonic() >= until:
-                return True
-        return False
+            # What keeps us from removing one must not keep us from the others.
+            with troubles.kept():
+                if remove_rest(self._store, number, until=until):
+                    self._deleted.discard(number)
+            if clock.monotonic() >= until:
+                break
+        troubles.raise_first()
+        return bool(self._deleted) and clock.monotonic() >= until
 
 
 def _read(stored: dict[str, Any]) -> Request | None:

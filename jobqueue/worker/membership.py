@@ -11,7 +11,7 @@ from jobqueue.names import SUPERVISOR_SLOT, RunningToken, Use, base_name
 from jobqueue.pace import Pace
 from jobqueue.registry import Registration
 from jobqueue.store import Store
-from jobqueue.trouble import SweptError
+from jobqueue.trouble import SweptError, Troubles
 from jobqueue.worker.aftermath import Aftermath, Lost
 from jobqueue.worker.caretaker import Caretaker
 from jobqueue.worker.inbox import Inbox, Request
@@ -87,14 +87,20 @@ class Membership:
         self._beaten_at = self._store.share.clock.boottime()
         self._beats += 1
         is_for_inbox = self._beats % 2 == 1
-        try:
+        troubles = Troubles()
+        # What keeps us from one of these must not keep us from the others, nor from doing what we are asked.
+        with troubles.kept():
             self._inbox.remove_deleted()
+        with troubles.kept():
             self._caretaker.beaten(may_look=not is_for_inbox)
+        with troubles.kept():
             self._revive()
+        with troubles.kept():
             if self._beats % _TELL_EVERY == 2:
                 self._tell_use()
+        try:
+            troubles.raise_first()
         except (OSError, JobQueueError) as error:
-            # Whatever keeps us from caring for others must not keep us from doing what we are asked.
             self._store.log.warning("What others left cannot be taken up now (%s); trying again.", error)
         return self._inbox.take() if is_for_inbox else []
 

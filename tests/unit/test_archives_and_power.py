@@ -10,6 +10,7 @@ import pytest
 import jobqueue
 from jobqueue import queue as queue_module
 from jobqueue.config import config_text
+from jobqueue.errors import JobStateError
 from jobqueue.layout import QueueLayout
 from jobqueue.state import JobState
 from jobqueue.store import Store
@@ -93,6 +94,24 @@ def test_whenever_the_power_goes_the_job_is_where_it_was_or_in_its_archive() -> 
     # Calls of both kinds were cut.
     assert seen == {False, True}
     assert at > 50
+
+
+def test_whenever_the_power_goes_while_another_goes_on_nothing_is_lost() -> None:
+    """Somebody has died while he archived it; who archives it again is stopped by a power cut."""
+    chance, first, is_over = random.Random(1), 0, False
+    while not is_over:
+        first += 1
+        for second in chance.sample(range(1, 60), 6):
+            server = _disk(1000 * first + second)
+            is_over = _archive_until(server, first)
+            with suppress(JobStateError):
+                _archive_until(server, second)
+            server.cut_power()
+            queue = _attached(ModelShare(ModelHost(server), chance=random.Random(second)))
+            job = queue.findJob("job1")
+            assert job.state is JobState.CANCELLED
+            assert job._reader.store.share.read(f"{_QUEUE}/job1/.attempt1/stdout") == _PRINTED
+    assert first > 50
 
 
 @pytest.mark.parametrize("action", ["archive", "delete"])

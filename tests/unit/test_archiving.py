@@ -455,6 +455,38 @@ def test_an_archive_of_another_course_is_not_written_over(store: Store, share: H
     assert (queue_dir / "archive/before.zip").read_bytes() == kept
 
 
+def test_who_finds_another_at_it_is_told_so(store: Store, share: HookedShare, queue_dir: Path) -> None:
+    """It looked at the entry before, and at the archive after the other one had begun to remove the job."""
+    other = Store(str(queue_dir), QuickShare(77))
+    _at(share, "listdir", "/workers", lambda: archive(other, 1))
+    with pytest.raises(JobStateError, match="job1 is archived already"):
+        archive(store, 1)
+    _assert_archived(queue_dir)
+
+
+def test_a_job_that_has_an_archive_of_another_course_is_not_deleted(store: Store, queue_dir: Path) -> None:
+    backup = shutil.copytree(queue_dir, f"{queue_dir}-backup")
+    archive(store, 1)
+    shutil.copytree(backup, queue_dir, dirs_exist_ok=True)
+    (token,) = Path(store.layout.job(1).finished).glob("0000000.*")
+    token.rename(token.with_name(token.name.replace(".3.0.", ".9.0.")))
+    before = snapshot(queue_dir)
+    with pytest.raises(JobStateError, match="it holds another course of job1"):
+        control.delete(store, 1)
+    assert snapshot(queue_dir) == before
+    (queue_dir / "archive/job1.zip").rename(queue_dir / "archive/before.zip")
+    assert control.delete(store, 1)
+    assert os.listdir(queue_dir / "archive") == ["before.zip"]
+
+
+def test_a_damaged_archive_alone_can_be_deleted(store: Store, queue_dir: Path) -> None:
+    archive(store, 1)
+    path = queue_dir / "archive/job1.zip"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert control.delete(store, 1)
+    assert os.listdir(queue_dir / "archive") == []
+
+
 def test_a_damaged_archive_keeps_what_is_left(store: Store, share: HookedShare, queue_dir: Path) -> None:
     _die_at(share, "unlink", "/.tokens/")
     with pytest.raises(_Killed):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import socket
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobqueue.errors import BrokenJobError
+from jobqueue.errors import BrokenJobError, JobStateError
 from jobqueue.layout import JobLayout
 from jobqueue.packed import Packed
 from jobqueue.packing import Packing
@@ -191,11 +192,12 @@ def test_a_link_that_takes_the_place_of_a_directory_or_file_is_not_followed(
         return do()
 
     share.hook = swap
-    _pack(job, archive, share)
+    for name in ("file", "dir"):
+        with pytest.raises(JobStateError, match="it changes while it is archived") as caught:
+            _pack(job, archive, share)
+        assert caught.value.path == f"{job.dir}/{name}"
+        os.unlink(f"{job.dir}/{name}")
     assert b"of the house" not in archive.read_bytes()
-    listing = Packed(Share(), str(archive)).listing("")
-    assert listing is not None
-    assert (sorted(listing.names), list(listing.files)) == ([".tokens", "dir"], [])
 
 
 def test_of_what_is_no_file_only_the_name_is_kept(job: JobLayout, archive: Path) -> None:
@@ -214,35 +216,100 @@ def test_of_what_is_no_file_only_the_name_is_kept(job: JobLayout, archive: Path)
         packed.file("fifo")
 
 
-def test_what_goes_while_it_is_packed_is_left_out(job: JobLayout, archive: Path, watched_calls: None) -> None:
-    _write(job, "a", b"stays")
-    _write(job, "file", b"goes")
+def _replace(path: str) -> None:
+    Path(f"{path}.new").write_bytes(b"y" * (BLOCK_BYTES + 5))
+    os.rename(f"{path}.new", path)
+
+
+def _write_to(path: str) -> None:
+    with open(path, "ab") as file:
+        file.write(b"more")
+
+
+# The name of what changes, before which call on it, and what becomes of it.
+_CHANGES: dict[str, tuple[str, str, int, Callable[[str], object]]] = {
+    "a file goes": ("file", "open", 1, os.unlink),
+    "a file is renamed": ("file", "open", 1, lambda path: os.rename(path, f"{path}-done")),
+    "a link goes": ("link", "readlink", 1, os.unlink),
+    "a directory goes": ("dir", "open", 1, os.rmdir),
+    "a large file goes": ("large", "open", 2, os.unlink),
+    "a large file is cut short": ("large", "open", 2, lambda path: os.truncate(path, 7)),
+    "a large file grows": ("large", "open", 2, _write_to),
+    "a large file is replaced": ("large", "open", 2, _replace),
+}
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_what_changes_while_it_is_packed_is_an_error(
+    job: JobLayout, archive: Path, watched_calls: None, change: str
+) -> None:
+    name, call_name, nth, do_it = _CHANGES[change]
+    _write(job, "file", b"small")
     os.mkdir(f"{job.dir}/dir")
     os.symlink("a", f"{job.dir}/link")
     _write(job, "large", b"x" * (BLOCK_BYTES + 5))
     share = HookedShare()
 
-    def remove(call: Call, do: Any) -> Any:
+    def hook(call: Call, do: Any) -> Any:
         path = str(call.args[0])
-        if call.name in ("open", "readlink") and os.path.lexists(path):
-            if path.endswith(("/file", "/link")):
-                os.unlink(path)
-            elif path.endswith("/dir"):
-                os.rmdir(path)
-            elif path.endswith("/large") and share.count("open", "/large") == 2:
-                os.truncate(path, 0)
+        if call.name == call_name and path.endswith(f"/{name}") and share.count(call_name, f"/{name}") == nth:
+            do_it(path)
         return do()
 
-    share.hook = remove
+    share.hook = hook
+    with pytest.raises(JobStateError, match="it changes while it is archived") as caught:
+        _pack(job, archive, share)
+    assert caught.value.path == f"{job.dir}/{name}"
+
+
+def test_a_read_that_gives_only_the_beginning_is_gone_on_with(
+    job: JobLayout, archive: Path, watched_calls: None
+) -> None:
+    texts = {"file": os.urandom(1000), "large": os.urandom(3 * BLOCK_BYTES + 5)}
+    for name, text in texts.items():
+        _write(job, name, text)
+    share = HookedShare()
+
+    def give_half(call: Call, do: Any) -> Any:
+        data = do()
+        return data[: len(data) // 2 + 1] if call.name == "pread" else data
+
+    share.hook = give_half
     _pack(job, archive, share)
     packed = Packed(Share(), str(archive))
-    listing = packed.listing("")
-    assert listing is not None
-    assert (sorted(listing.files), listing.dirs) == (["a", "large"], [".tokens", "dir"])
-    assert packed.listing("dir") is None
-    assert _read(packed, "large") == b"x" * BLOCK_BYTES
-    with zipfile.ZipFile(archive) as found:
-        assert found.testzip() is None
+    assert {name: _read(packed, name) for name in texts} == texts
+
+
+def test_what_can_be_read_in_part_alone_is_not_packed(job: JobLayout, archive: Path, watched_calls: None) -> None:
+    _write(job, "file", os.urandom(1000))
+    share = HookedShare()
+
+    def give_half(call: Call, do: Any) -> Any:
+        if call.name != "pread":
+            return do()
+        if share.count("pread") > 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return do()[:500]
+
+    share.hook = give_half
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        _pack(job, archive, share)
+    assert caught.value.filename == f"{job.dir}/file"
+
+
+def test_while_it_is_made_it_is_for_nobody_else(job: JobLayout, archive: Path, watched_calls: None) -> None:
+    _write(job, "file", b"text")
+    share, modes = HookedShare(), set()
+
+    def look(call: Call, do: Any) -> Any:
+        if call.name == "write":
+            modes.add(archive.stat().st_mode & 0o777)
+        return do()
+
+    share.hook = look
+    packing = _pack(job, archive, share)
+    assert modes == {0o600}
+    assert packing.rights == 0o644
 
 
 def test_a_job_without_a_directory_cannot_be_packed(tmp_path: Path, archive: Path) -> None:
@@ -256,9 +323,9 @@ def test_a_job_without_a_directory_cannot_be_packed(tmp_path: Path, archive: Pat
 @pytest.mark.parametrize(
     ("name", "mode", "rights"),
     [
-        ("file", 0o644, 0o444), ("file", 0o640, 0o440), ("file", 0o600, 0o400), ("file", 0o755, 0o444),
-        ("dir", 0o755, 0o444), ("dir", 0o750, 0o440), ("dir", 0o744, 0o400), ("dir", 0o711, 0o400),
-        (".tokens", 0o700, 0o400),
+        ("file", 0o644, 0o644), ("file", 0o640, 0o640), ("file", 0o600, 0o600), ("file", 0o755, 0o644),
+        ("dir", 0o755, 0o644), ("dir", 0o750, 0o640), ("dir", 0o744, 0o600), ("dir", 0o711, 0o600),
+        (".tokens", 0o700, 0o600),
     ],
 )  # fmt: skip
 def test_an_archive_may_be_read_by_those_who_could_read_each_part(

@@ -13,6 +13,7 @@ import pytest
 
 from jobqueue import system
 from jobqueue.share import MOVE_TRIES, Removal, Share
+from tests.support import run_unprivileged
 from tests.support_faults import FAULTS, Fault, FaultyShare
 from tests.support_share import Call, HookedShare, QuickShare, WatchedShare, watched_calls
 
@@ -311,6 +312,31 @@ def test_a_tree_with_a_file_that_somebody_holds_open_is_removed_but_for_its_dire
         "tree/held/.nfs000000000000001",
     ]
     assert WatchedShare().remove_tree(str(tmp_path / "tree"))
+
+
+def test_a_tree_is_removed_whatever_rights_a_job_has_taken_from_us() -> None:
+    code = """
+        import tempfile
+        from jobqueue.share import Share
+        with tempfile.TemporaryDirectory() as place:
+            for name, mode in (("full", 0o555), ("closed", 0o000), ("empty", 0o500), ("deep/inner", 0o555)):
+                os.makedirs(f"{place}/tree/{name}")
+                if name != "empty":
+                    open(f"{place}/tree/{name}/file", "w").close()
+                os.chmod(f"{place}/tree/{name}", mode)
+            os.chmod(f"{place}/tree/deep", 0o555)
+            os.chmod(f"{place}/tree", 0o555)
+            print(Share().remove_tree(f"{place}/tree"), os.listdir(place))
+            os.mkdir(f"{place}/ours")
+            os.mkdir(f"{place}/ours/tree")
+            os.chmod(f"{place}/ours", 0o555)
+            try:
+                Share().remove_tree(f"{place}/ours/tree")
+            except PermissionError as error:
+                print(error.filename == f"{place}/ours/tree", oct(os.stat(f"{place}/ours").st_mode))
+            os.chmod(f"{place}/ours", 0o755)
+    """
+    assert run_unprivileged(code).splitlines() == ["True []", "True 0o40555"]
 
 
 @pytest.mark.parametrize("when", ["open", "scandir"])
