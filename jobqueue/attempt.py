@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import traceback
@@ -69,8 +68,6 @@ class Attempt:
         self._shown = (0.0, "")
         self._shown_at = 0.0
         self._trace = ""
-        # How much was printed to both streams, once that is known.
-        self._printed: tuple[int, int] | None = None
         self._is_over = False
         self._lock = threading.Lock()
         self.outputs = Outputs(store.share, store.layout.dir, temporary_name(worker, token), self.files.outputs)
@@ -258,7 +255,7 @@ class Attempt:
         with self._lock:
             # RACE: the thread that shows this attempt may come late; the spool will be the next attempt's by then.
             self._is_over = True
-        if self._printed == (0, 0) and not self._trace:
+        if not self._trace and self._spool.is_empty():
             return
         try:
             self._write()
@@ -305,7 +302,7 @@ class Attempt:
                 self._spool.copy(share, self.files)
             now, seen = share.clock.monotonic(), (self.progress, self.status)
             if seen != self._shown and now - self._shown_at >= _STATUS_PERIOD_S:
-                stored = json.dumps({"progress": seen[0], "status": seen[1]}).encode("ascii")
+                stored = params.dumps({"progress": seen[0], "status": seen[1]}).encode("ascii")
                 with suppress(IsADirectoryError):
                     share.write_whole(self.files.status, stored, sync=False)
                 self._shown, self._shown_at = seen, now
@@ -321,7 +318,7 @@ class Attempt:
 
     def take_back_streams(self) -> None:
         """Once nothing of the job is run any more: what it has printed is kept, and the standard streams are ours."""
-        self._printed = self._spool.taken_back()
+        self._spool.taken_back()
 
 
 def _is_nobodys_fault(error: BaseException) -> bool:

@@ -7,13 +7,12 @@ journal is history for people.
 from __future__ import annotations
 
 import errno
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from jobqueue.layout import JobLayout
-from jobqueue.params import dumps
+from jobqueue.params import dumps, loads
 from jobqueue.share import Appender, Share
 
 _BLOCK_BYTES = 1 << 13
@@ -145,7 +144,7 @@ def _record(line: bytes, node: int, attempt: int) -> dict[str, Any] | None:
 def _parse(line: bytes) -> dict[str, Any] | None:
     """One event; ``None`` for a line that a crash or a power cut left torn."""
     try:
-        event = json.loads(line)
+        event = loads(line)
     except ValueError:
         return None
     return event if isinstance(event, dict) else None

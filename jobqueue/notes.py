@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jobqueue.journal import NOTE, lines
 from jobqueue.layout import JobLayout
 from jobqueue.names import JOURNAL, MAX_ITEMS, RunningToken, Span
+from jobqueue.params import loads
 from jobqueue.share import Share
 
 
@@ -124,7 +124,7 @@ def _of(node: int, attempt: int) -> bytes:
 def _parse(line: bytes, node: int, attempt: int | None = None) -> dict[str, Any] | None:
     """The note in a line, if it is one of this attempt, or of any; what a job has returned may look like any of it."""
     try:
-        note = json.loads(line) if line.endswith(b"\n") else None
+        note = loads(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
     if not isinstance(note, dict) or note.get("node") != node or type(note.get("attempt")) is not int:

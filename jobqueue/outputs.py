@@ -7,7 +7,6 @@ gone and a target with that size and time mean that it was done. Frames are big:
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -17,7 +16,7 @@ from typing import Any
 
 from jobqueue.errors import JobStateError, OutputError
 from jobqueue.names import TEMPORARY, is_temporary_of
-from jobqueue.params import dumps
+from jobqueue.params import dumps, loads
 from jobqueue.share import NOT_PLAIN, Share, Stamp
 
 
@@ -207,7 +206,7 @@ def noted(share: Share, notes: str, job: int, node: int, attempt: int) -> list[s
     found = []
     for line in lines:
         try:
-            note = json.loads(line)
+            note = loads(line)
             temporary, is_ours = note["temporary"], note["noted_in"] == mark
         except (ValueError, TypeError, KeyError):
             # CRASH: a line that was cut short names nothing.

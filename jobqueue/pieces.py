@@ -41,6 +41,9 @@ from jobqueue.names import (
 from jobqueue.share import Share
 from jobqueue.tokens import Settled, Tokens
 
+# Two who split one token at once choose the same of a million numbers as seldom as it matters.
+_STEP_BITS = 20
+
 
 class Rest(NamedTuple):
     """What a split has taken off a token.
@@ -73,6 +76,8 @@ class Pieces:
         self._made: set[str] = set()
         # The duties that are noted, by their paths.
         self._duties: set[str] = set()
+        # The spare that was made last.
+        self._spare = ""
 
     # --- splitting -----------------------------------------------------------------------------------------------
 
@@ -99,16 +104,28 @@ class Pieces:
         running = self._layout.worker(worker).running
         return claimed if self._share.try_move(job.ready, token.name, running, claimed.name, left=left) else None
 
-    def try_shorten(self, running: RunningToken, worker: str, end: int) -> RunningToken | None:
+    def try_shorten(
+        self, running: RunningToken, worker: str, end: int, *, is_for_another: bool = False
+    ) -> RunningToken | None:
         """Splits what runs, so that it covers the items up to ``end`` alone; the rest is owed then.
 
         To be called by the slot itself, or after its death.
 
+        Args:
+            running: the token of the attempt.
+            worker: in whose running/ it lies.
+            end: above its first item, and below its end.
+            is_for_another: it is not its slot that calls, and others may do the same at once.
+
         Returns:
             ``None``: it is not there any more; the attempt was superseded.
+
+        RACE: the new name does not say who has moved it. Of two who chose the same one both would take it for theirs,
+        and what the later one prepared would be born beside what the other one's was. So MOVE is raised by chance.
         """
         assert running.span is not None
-        shorter = running._replace(move=running.move + 1, span=_cut(running.span, end, begun=True))
+        step = 2 + self._share.chance.getrandbits(_STEP_BITS) if is_for_another else 1
+        shorter = running._replace(move=running.move + step, span=_cut(running.span, end, begun=True))
         self._make_spare(shorter, worker)
         folder = self._layout.worker(worker).running
         return shorter if self._share.try_move(folder, running.name, folder, shorter.name) else None
@@ -198,9 +215,16 @@ class Pieces:
         return token if self._share.try_move(spare, spare_name(owing), running, token.name) else None
 
     def _make_spare(self, owing: RunningToken | WonToken, worker: str) -> None:
-        """Order matters: what a token owes has to be there before the token owes it."""
-        if rest_of(owing) is not None:
-            self._share.create(f"{self._layout.worker(worker).spare}/{spare_name(owing)}")
+        """Order matters: what a token owes has to be there before the token owes it.
+
+        RACE: whoever tries once more, since the answer was lost, finds it there, or born: it is never made twice.
+        """
+        if rest_of(owing) is None:
+            return
+        path = f"{self._layout.worker(worker).spare}/{spare_name(owing)}"
+        if path != self._spare:
+            self._share.create(path)
+            self._spare = path
 
     # --- the end of a chunk --------------------------------------------------------------------------------------
 

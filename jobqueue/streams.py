@@ -109,8 +109,8 @@ class _Stream:
     def size(self) -> int:
         return os.fstat(self.file.fileno()).st_size
 
-    def begin(self, *, is_empty: bool) -> None:
-        if not is_empty:
+    def begin(self) -> None:
+        if self.size():
             os.ftruncate(self.file.fileno(), 0)
         self.copied = 0
 
@@ -141,8 +141,6 @@ class Spool:
         # Here, and not in the first job's time: a worker makes its spools before it forks its slots.
         _libc()
         self._lock = threading.Lock()
-        # Whether the last attempt is known to have printed nothing.
-        self._is_empty = False
 
     @property
     def stdout(self) -> TextIO:
@@ -158,8 +156,7 @@ class Spool:
         """Empties both for a new attempt."""
         with self._lock:
             for stream in self._streams:
-                stream.begin(is_empty=self._is_empty)
-            self._is_empty = False
+                stream.begin()
 
     def copy(self, share: Share, attempt: AttemptLayout) -> None:
         """Appends to the attempt's files what they lack, while it runs.
@@ -209,15 +206,21 @@ class Spool:
         if sizes is None:
             self.take_back()
             sizes = self._streams[0].size(), self._streams[1].size()
-        self._is_empty = sizes == (0, 0)
         return sizes
+
+    def is_empty(self) -> bool:
+        """Whether nothing has been printed by now."""
+        return not any(stream.size() for stream in self._streams)
 
     def _sizes_if_in_place(self) -> tuple[int, int] | None:
         """How much was printed to each, where the job has left both in their places."""
         if sys.stdout is not self.stdout or sys.stderr is not self.stderr:
             return None
-        sys.stdout.flush()
-        sys.stderr.flush()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001  a job may have put anything into them; `take_back` makes them anew
+            return None
         _libc().fflush(None)
         out, err = self._streams[0].size_at(1), self._streams[1].size_at(2)
         return None if out is None or err is None else (out, err)

@@ -103,7 +103,7 @@ class Worker:
     def may_go_on(self) -> bool:
         return True
 
-    def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None) -> None:
+    def next_item(self, _attempt: ChunkAttempt, _item: int, _timeout_s: float | None) -> None:
         """Nobody counts the time."""
 
     def chunk_ended(self, _attempt: ChunkAttempt, _done: int, _failed: int, _error: str) -> None:

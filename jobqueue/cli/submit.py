@@ -29,13 +29,13 @@ place of a frame in the range, from 0.
 A file named with --output is published when the job has succeeded, whole or
 not at all; the command writes to {output} instead (with several of them to
 {output1}, {output2}, ...), outside of quotes in a line for the shell. With
---frames the fields above are replaced in its path, too.
+--frames or --array the fields above are replaced in its path, too.
 
   jobqueue submit --frames 1-9 --output f{frame}.png -- render {frame} {output}
 
 Without --output a command that has {output} is refused; braces around that word
-that are meant themselves are doubled, too. Without --frames all other braces are
-left alone.
+that are meant themselves are doubled, too. Without --frames and --array all other
+braces are left alone.
 
 With --json: an object with the keys job and jobs (how many, with sub-jobs);
 with --wait those of `jobqueue wait`, too.

@@ -32,12 +32,14 @@ class Ending(NamedTuple):
         why: in words, for the record and the log.
         job: the top-level job that it is meant for; ``None`` for whatever the slot runs.
         node: the job of it that it is meant for; ``None`` for any.
+        item: the item of an array that it is meant for; ``None`` for whichever its process was at.
     """
 
     action: str
     why: str
     job: int | None = None
     node: int | None = None
+    item: int | None = None
 
     def for_token(self, token: RunningToken) -> Ending:
         """What this means for a token: one that it is not meant for has only lost its process.
@@ -46,6 +48,14 @@ class Ending(NamedTuple):
         """
         is_meant = self.job in (None, token.job) and self.node in (None, token.node)
         return self if is_meant else Ending("stop", "its process was ended for another job's sake")
+
+    def for_rest(self, left: RunningToken) -> Ending:
+        """What this means for what is left of a chunk, whose first item is the one that the process was at.
+
+        RACE: it may have gone on to another item while it was decided, or when it was asked to end.
+        """
+        is_meant = left.span is None or self.item in (None, left.span.start)
+        return self if is_meant else Ending("stop", "its process was ended for another item's sake")
 
 
 class Lost(NamedTuple):
@@ -245,8 +255,13 @@ class Aftermath:
             return
         if token.span is None:
             self._give_back_or_fail(owner, token, ending, (name, node))
-        elif left := self._salvage(owner, token, node, is_blamed=ending.action != "stop"):
-            self._give_back_or_fail(owner, left, ending, (_with_items(name, left, node), node))
+        elif left := salvage(self._store, owner, token, self._append_result):
+            ending = ending.for_rest(left)
+            if ending.action != "stop" and not (node and node.array and node.array.is_by_chunk):
+                # One item alone may be blamed.
+                left = self._isolate(owner, left)
+            if left is not None:
+                self._give_back_or_fail(owner, left, ending, (_with_items(name, left, node), node))
 
     def _give_back_or_fail(
         self, owner: str, token: RunningToken, ending: Ending, what: tuple[str, Node | None]
@@ -319,11 +334,8 @@ class Aftermath:
         self._owes = True
         return self._append(job, record)
 
-    def _salvage(self, owner: str, token: RunningToken, node: Node | None, *, is_blamed: bool) -> RunningToken | None:
-        """Commits what was done of a chunk; the token of what is to be ended, of which one item alone may be blamed."""
-        left = salvage(self._store, owner, token, self._append_result)
-        if left is None or left.span is None or not is_blamed or (node and node.array and node.array.is_by_chunk):
-            return left
+    def _isolate(self, owner: str, left: RunningToken) -> RunningToken | None:
+        assert left.span is not None
         return isolate(self._store, owner, left, left.span.start + 1)
 
     def _attempt(self, token: RunningToken, node: Node) -> AttemptLayout | None:

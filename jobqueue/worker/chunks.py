@@ -36,7 +36,7 @@ class Told(Protocol):
 
     def returned(self) -> None: ...
     def may_go_on(self) -> bool: ...
-    def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None, /) -> None: ...
+    def next_item(self, _attempt: ChunkAttempt, _item: int, _timeout_s: float | None, /) -> None: ...
     def unblocked(self) -> None: ...
     def superseded(self, _token: RunningToken, /) -> None: ...
 
@@ -111,9 +111,11 @@ class ChunkRun:
             restore: makes the process as it was, between two items.
         """
         what = f"the rest of {self._attempt.name}"
-        insist(self._store, what, self._bear)
+        # RACE: the thread that gives back may come by while the share keeps us from it.
+        with self._lock:
+            insist(self._store, what, self._bear)
         while not self.is_superseded and (span := self._begin()) is not None:
-            self._host.next_item(self._attempt, self._limits.timeout_s)
+            self._host.next_item(self._attempt, span.start, self._limits.timeout_s)
             note = self._attempt.run_item(span, is_interruptible=is_interruptible)
             self._host.returned()
             restore()
@@ -229,7 +231,10 @@ class ChunkRun:
             if won.span is not None and won.span.owed is not None:
                 rest = insist(store, what, lambda: store.pieces.bear_here(won, self._worker, self._worker, token.slot))
                 if rest is None:
-                    # Somebody has made it ready in our place: then it is not ours any more.
+                    # Somebody has made it ready in our place: then it is not ours any more. NFS: or only seems to have;
+                    # once its token is closed nobody would do it.
+                    born = insist(store, what, lambda: store.pieces.bear(won, self._worker, self.entry))
+                    self.ready += [born] if born else []
                     self._lose()
                 else:
                     self._token = rest
@@ -258,6 +263,8 @@ class ChunkRun:
                 self._token, self._is_unborn = shorter, True
                 self._rest = self._store.pieces.bear_here(shorter, self._worker, self._worker, token.slot)
                 self._is_unborn = self._rest is None
+                # Where somebody has made it ready in our place, or seems to have.
+                self._bear()
             self._hand_over(charge=True)
 
     def _stop(self) -> None:
@@ -295,7 +302,8 @@ class ChunkRun:
         store = store or self._twin
         now = store.share.clock.monotonic()
         # Whoever waits for the share meanwhile holds the lock, and this thread may have to beat.
-        if now - self._given_back_at <= SLOW_S or not self._lock.acquire(blocking=False):
+        is_time = self._is_unborn or now - self._given_back_at > SLOW_S
+        if not is_time or not self._lock.acquire(blocking=False):
             return
         try:
             is_given = self._try_give_back(store, now)
@@ -307,11 +315,15 @@ class ChunkRun:
 
     def _try_give_back(self, store: Store, now: float) -> bool:
         assert self._token.span is not None
+        if self.is_superseded:
+            return False
+        # What was split off before comes first, where the share has kept us from that.
+        self._bear(store)
         # Between two items the next one is this slot's.
         keep = max(self._begun, self._at + 1)
-        if self.is_superseded or self._attempt.is_by_chunk or self._token.span.end <= keep:
+        is_short = now - self._given_back_at <= SLOW_S
+        if is_short or self._attempt.is_by_chunk or self._token.span.end <= keep:
             return False
-        self._bear(store)
         self._given_back_at = now
         ready = store.layout.job(self._token.job).ready
         if any(Token.parse(name) for name in store.share.names_or_none(ready) or ()):

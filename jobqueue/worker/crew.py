@@ -197,7 +197,7 @@ class Crew:
         if slot.deadline is not None and now >= slot.deadline and slot.ending is None:
             assert slot.current is not None
             why = f"it ran longer than its timeout of {slot.timeout:g} s"
-            self.end(slot, Ending("timeout", why, *slot.current))
+            self.end(slot, Ending("timeout", why, *slot.current, slot.item))
         is_reaped = slot.reap()
         if slot.kill_at is not None and now >= slot.kill_at and not (is_reaped and slot.is_group_gone()):
             slot.signal_group(signal.SIGKILL)
@@ -349,7 +349,7 @@ class Crew:
     def _began(self, slot: Slot, said: dict[str, Any]) -> None:
         slot.job, slot.label, slot.attempt = said["job"], said["label"], said["attempt"]
         slot.progress, slot.status, slot.began = 0.0, "", self._clock.monotonic()
-        slot.current, slot.items = (said["number"], said["node"]), said["items"]
+        slot.current, slot.items, slot.item = (said["number"], said["node"]), said["items"], None
         slot.timeout, slot.left_s = said["timeout"], None
         slot.deadline = None if slot.timeout is None else slot.began + slot.timeout
         slot.has_worked = True
@@ -383,7 +383,7 @@ class Crew:
 
     def _item(self, slot: Slot, said: dict[str, Any]) -> None:
         """The next item of a chunk begins; its timeout is its own."""
-        slot.timeout, slot.left_s = said["timeout"], None
+        slot.item, slot.timeout, slot.left_s = said["item"], said["timeout"], None
         slot.deadline = self._clock.monotonic() + said["timeout"]
 
     def _chunk_ended(self, slot: Slot, said: dict[str, Any]) -> None:

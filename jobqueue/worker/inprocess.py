@@ -187,7 +187,7 @@ class InProcessWorker:
             attempt = self._runner.current
             if attempt is not None:
                 token = attempt.token
-                items = None if token.span is None else [token.span.start, token.span.whole.end]
+                items = None if token.span is None else [token.span.start, token.span.end]
                 self._place.say_alive([(token.job, token.node, token.attempt, items)])
             self.resign(error)
             return
@@ -264,7 +264,7 @@ class InProcessWorker:
     def may_go_on(self) -> bool:
         return not self._is_asked
 
-    def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None) -> None:
+    def next_item(self, _attempt: ChunkAttempt, _item: int, _timeout_s: float | None) -> None:
         """No timeout is watched here."""
 
     def chunk_ended(self, attempt: ChunkAttempt, done: int, failed: int, error: str) -> None:

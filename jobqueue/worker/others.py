@@ -52,7 +52,7 @@ class Others:
 
     def _was_here(self, job: JobLayout, token: Token) -> bool:
         """Whether the latest attempt of a job was on this host."""
-        for event in events_of(self._store, job, token.node):
+        for event in events_of(self._store, job, token.node, token.span):
             if event.fields["attempt"] == token.attempt and event.fields.get("event") == "start":
                 return event.worker == self._worker or self._host(event.worker) == self._host(self._worker)
         return False

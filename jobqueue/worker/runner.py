@@ -84,7 +84,7 @@ class Host(Protocol):
         """Whether a chunk may go on with its next item; else what is left of it is given back."""
         ...
 
-    def next_item(self, _attempt: ChunkAttempt, _timeout_s: float | None, /) -> None:
+    def next_item(self, _attempt: ChunkAttempt, _item: int, _timeout_s: float | None, /) -> None:
         """An item of a chunk begins."""
         ...
 
@@ -146,16 +146,16 @@ class Runner:
         candidate = self.chooser.next()
         if candidate is None:
             return Step.NOTHING
-        left: list[str] = []
-        # RACE: whatever the answer is, the rename may be executed at any time from now on; only a success is certain.
-        was_in_doubt, self._in_doubt = self._in_doubt, True
         try:
-            token = self._try_claim(candidate, left)
+            end = self._end_of_chunk(candidate)
         except BrokenJobError as error:
-            self._in_doubt = was_in_doubt
             set_aside(self._store, candidate.job.number, str(error))
             self.chooser.forget(candidate.job.number)
             return Step.LOST
+        left: list[str] = []
+        # RACE: whatever the answer is, the rename may be executed at any time from now on; only a success is certain.
+        was_in_doubt, self._in_doubt = self._in_doubt, True
+        token = self._try_claim(candidate, end, left)
         if token is None:
             if candidate.token.name in left and self._store.share.names_or_none(self._files.running) is None:
                 # Else each ready job would seem to be lost to somebody.
@@ -175,12 +175,21 @@ class Runner:
         self.chooser.went_well(candidate.entry.number)
         return Step.RAN
 
-    def _try_claim(self, candidate: Candidate, left: list[str]) -> RunningToken | None:
-        """A ready job, or as much of an array's as is to be taken at once."""
-        job, token, store = candidate.job, candidate.token, self._store
+    def _end_of_chunk(self, candidate: Candidate) -> int | None:
+        """What comes after the last item that is to be taken at once of an array; ``None`` for another job."""
+        job, token = candidate.job, candidate.token
         if token.span is None:
+            return None
+        try:
+            return self._arrays.end_of_chunk(job, self._open(job).node(token.node), token.span)
+        except OSError as error:
+            self.chooser.pass_over(candidate.entry.number, error)
+            raise
+
+    def _try_claim(self, candidate: Candidate, end: int | None, left: list[str]) -> RunningToken | None:
+        job, token, store = candidate.job, candidate.token, self._store
+        if end is None:
             return store.tokens.try_claim(job, token, self._worker, self._slot, left=left)
-        end = self._arrays.end_of_chunk(job, self._open(job).node(token.node), token.span)
         return store.pieces.try_claim(job, token, end, self._worker, self._slot, left=left)
 
     def reconcile(self) -> None:
@@ -268,9 +277,7 @@ class Runner:
         began = self._store.share.clock.monotonic()
         try:
             try:
-                restore = (lambda: None) if self._state is None else self._state.restore
-                with self._environment(attempt):
-                    chunk.run(is_interruptible=self._state is None, restore=restore)
+                self._run_items(attempt, chunk)
                 self._save(attempt)
                 attempt.leave()
             except (FileNotFoundError, NotADirectoryError):
@@ -287,6 +294,20 @@ class Runner:
         finally:
             self.chunk = self.current = None
             self._host.chunk_ended(attempt, chunk.done, chunk.failed, chunk.error)
+
+    def _run_items(self, attempt: ChunkAttempt, chunk: ChunkRun) -> None:
+        restore = (lambda: None) if self._state is None else self._state.restore
+        try:
+            with self._environment(attempt):
+                chunk.run(is_interruptible=self._state is None, restore=restore)
+        except (FileNotFoundError, NotADirectoryError):
+            # The job was deleted.
+            raise
+        except (OSError, JobQueueError):
+            # Items that have been run are committed all the same, and their notes say where it is that they printed.
+            with suppress(OSError):
+                attempt.save()
+            raise
 
     def _supersede_chunk(self, attempt: ChunkAttempt, chunk: ChunkRun) -> None:
         self._store.log.warning(
@@ -317,14 +338,16 @@ class Runner:
         try:
             yield
         finally:
-            attempt.take_back_streams()
-            if self._state is not None:
-                self._state.restore()
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+            try:
+                attempt.take_back_streams()
+            finally:
+                if self._state is not None:
+                    self._state.restore()
+                for name, value in before.items():
+                    if value is None:
+                        os.environ.pop(name, None)
+                    else:
+                        os.environ[name] = value
 
     def _is_forgiven(self, token: RunningToken, limit: int) -> bool:
         """Whether an attempt that has ended with an error may be followed by another one."""
@@ -384,7 +407,7 @@ class Runner:
             "time": self._store.share.clock.now(),
         }
         if token.span is not None:
-            event["items"] = [token.span.start, token.span.whole.end]
+            event["items"] = [token.span.start, token.span.end]
         try:
             self._pen.append(event, sync=True)
         except OSError as error:

@@ -69,10 +69,13 @@ def _try_again(store: Store, owner: str, token: RunningToken, end: int) -> Runni
     if end == token.span.end:
         store.tokens.give_back(token, owner, charge=True)
         return None
-    shorter = store.pieces.try_shorten(token, owner, end)
+    shorter = store.pieces.try_shorten(token, owner, end, is_for_another=True)
     if shorter is None:
         return None
     rest = store.pieces.bear_here(shorter, owner, owner, token.slot)
+    if rest is None:
+        # Order matters: it has to have a token, whoever has made that ready, before the other one owes it no more.
+        store.pieces.bear(shorter, owner)
     store.tokens.give_back(shorter, owner, charge=True)
     return rest
 
@@ -86,7 +89,7 @@ def isolate(store: Store, owner: str, token: RunningToken, end: int) -> RunningT
     assert token.span is not None
     if end == token.span.end:
         return token
-    shorter = store.pieces.try_shorten(token, owner, end)
+    shorter = store.pieces.try_shorten(token, owner, end, is_for_another=True)
     if shorter is not None:
         store.pieces.bear(shorter, owner)
     return shorter

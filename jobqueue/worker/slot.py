@@ -252,11 +252,11 @@ class SlotProcess:
         self._listen(0)
         return not self._is_draining
 
-    def next_item(self, _attempt: ChunkAttempt, timeout_s: float | None) -> None:
+    def next_item(self, _attempt: ChunkAttempt, item: int, timeout_s: float | None) -> None:
         self._has_timeout = timeout_s is not None
         if timeout_s is not None:
             # Its time begins anew with each item; without one, a word for each would cost more than a short item.
-            self.send("item", timeout=timeout_s)
+            self.send("item", item=item, timeout=timeout_s)
 
     def chunk_ended(self, _attempt: ChunkAttempt, done: int, failed: int, error: str) -> None:
         self._send_later("chunk ended", done=done, failed=failed, error=error[:_MAX_TEXT])
@@ -280,7 +280,8 @@ class SlotProcess:
                 attempt.show()
                 if (chunk := self._runner.chunk) is not None:
                     chunk.give_back()
-            except (OSError, JobQueueError) as error:
+            # Whatever a job has spoiled in this process, what the next one prints is to be copied.
+            except Exception as error:  # noqa: BLE001  it is told, and done again
                 self._store.log.debug("%s: its output cannot be copied now (%s); trying again.", attempt.name, error)
             seen = (attempt.progress, attempt.status)
             if seen != shown:
@@ -289,7 +290,7 @@ class SlotProcess:
 
 
 def _items(token: RunningToken) -> list[int] | None:
-    return None if token.span is None else [token.span.start, token.span.whole.end]
+    return None if token.span is None else [token.span.start, token.span.end]
 
 
 def _line(kind: str, fields: dict[str, Any]) -> bytes:

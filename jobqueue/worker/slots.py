@@ -52,6 +52,8 @@ class Slot:
         self.current: tuple[int, int] | None = None
         # Of a chunk, its first item and what comes after its last one.
         self.items: list[int] | None = None
+        # Of them the one whose timeout is watched.
+        self.item: int | None = None
         self.timeout: float | None = None
         # When its job has to be over; and of that time what is left while the job waits for the share.
         self.deadline: float | None = None
@@ -65,8 +67,7 @@ class Slot:
         self.exit_words = ""
         self._is_gone = False
         self._rest = b""
-        self._control = -1
-        self.status_fd = -1
+        self._control = self.status_fd = -1
 
     def start(self, store: Store, seat: Seat, *, is_limited: bool) -> None:
         """Forks the process. It does nothing before it is told to go, so that it can be put under guard first."""

@@ -23,21 +23,22 @@ class ProcessState:
     """
 
     def __init__(self) -> None:
-        self._environ = dict(os.environb)
-        self._variables: Mapping[str, str] = {}
+        self._base = self._environ = dict(os.environb)
         self._umask = os.umask(0o022)
         os.umask(self._umask)
         self._blocked = pthread_sigmask(signal.SIG_BLOCK, ())
         self._handlers = [(number, getsignal(number)) for number in _SIGNALS]
 
     def set_environ(self, variables: Mapping[str, str]) -> None:
-        """Sets a job's environment variables, until those of the next job: `restore` makes them as they are now."""
-        for name, value in variables.items():
-            # Each change costs a system's call and two encodings; the last job's are there still.
-            if self._variables.get(name) != value:
-                os.environ[name] = value
-        self._variables = variables
-        self._environ = dict(_stored_environ())
+        """Sets a job's environment variables, beside those of the beginning; they stay until those of the next job."""
+        ours = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+        self._environ = {**self._base, **ours}
+        stored = _stored_environ()
+        for name, value in ours.items():
+            # Each change costs a system's call; the last job's are there still.
+            if stored.get(name) != value:
+                os.environb[name] = value
+        self._restore_environ()
 
     def restore(self) -> None:
         """Makes everything as it was."""
@@ -49,7 +50,10 @@ class ProcessState:
                 signal.signal(number, handler)
         pthread_sigmask(signal.SIG_SETMASK, self._blocked)
         os.umask(self._umask)
-        # Both hold the encoded form; a copy of the whole environment for each job would be a tenth of its cost.
+        self._restore_environ()
+
+    def _restore_environ(self) -> None:
+        # Both hold the encoded form; to look at each variable for each job would be a tenth of its cost.
         if _stored_environ() != self._environ:
             os.environb.clear()
             os.environb.update(self._environ)

@@ -59,5 +59,5 @@ def test_what_a_worker_commits_while_it_is_swept_is_settled_or_superseded(stage:
 
         return Play([lambda: slot.tokens.try_commit(running, "a", 1, 0), _sweeping(sweeper)], check)
 
-    stage.try_some(write, 400)
+    stage.try_some(write, 1000)
     assert seen == {"finished", "ready"}

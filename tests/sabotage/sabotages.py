@@ -246,7 +246,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "archive-name-not-synced", "jobqueue/archives.py",
-        "        self._share.sync_dir(layout.archives)\n",
+        "        self._share.sync_dir(self._layout.archives)\n",
         "",
         "a power cut leaves neither the job nor its archive",
         ("tests/unit/test_archives_and_power.py",),
@@ -540,5 +540,48 @@ SABOTAGES = (
         "        if False:\n",
         "after an error the rest of an array passes for born, and is lost",
         ("tests/unit/test_pieces.py",),
+    ),
+    # --- what a slow chunk gives back, and what is committed before the rest -----------------------------------------
+    Sabotage(
+        "what-runs-is-given-back", "jobqueue/worker/chunks.py",
+        "        keep = max(self._begun, self._at + 1)\n",
+        "        keep = self._at\n",
+        "an item that runs is ready for others, too",
+        ("tests/unit/test_chunks.py",),
+    ),
+    Sabotage(
+        "what-is-given-back-is-not-born", "jobqueue/worker/chunks.py",
+        "        self._token, self._is_unborn = shorter, True\n        self._bear(store)\n        return True\n",
+        "        self._token, self._is_unborn = shorter, True\n        return True\n",
+        "what a slow chunk has given back waits for it all the same",
+        ("tests/unit/test_chunks.py",),
+    ),
+    Sabotage(
+        "what-is-given-back-is-not-owed", "jobqueue/pieces.py",
+        "running._replace(move=running.move + 1, span=_cut(running.span, end, begun=True))\n",
+        "running._replace(move=running.move + 1, span=Span(running.span.start, end))\n",
+        "what a slow chunk has given back is run by nobody",
+        ("tests/unit/test_pieces.py", "tests/unit/test_chunks.py"),
+    ),
+    Sabotage(
+        "given-back-without-a-spare", "jobqueue/pieces.py",
+        "        self._make_spare(shorter, worker)\n",
+        "",
+        "what a slow chunk has given back passes for born, and is lost",
+        ("tests/unit/test_pieces.py", "tests/unit/test_chunks.py"),
+    ),
+    Sabotage(
+        "the-rest-of-a-commit-is-not-owed", "jobqueue/pieces.py",
+        "        span = _cut(running.span, end, begun=True)\n        won = WonToken(\n",
+        "        span = Span(running.span.start, end)\n        won = WonToken(\n",
+        "what a chunk has left after a commit is run by nobody",
+        ("tests/unit/test_pieces.py", "tests/unit/test_chunks.py"),
+    ),
+    Sabotage(
+        "notes-are-not-believed", "jobqueue/worker/salvage.py",
+        "    for done in notes_of(store.share, job, owner, token):\n",
+        "    for done in ():\n",
+        "after a death finished items run again",
+        ("tests/unit/test_chunks.py", "tests/unit/test_pieces.py"),
     ),
 )  # fmt: skip

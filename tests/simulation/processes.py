@@ -72,6 +72,9 @@ class SimSpool:
     def taken_back(self) -> tuple[int, int]:
         return len(self._text), 0
 
+    def is_empty(self) -> bool:
+        return not self._text
+
     def take_back(self) -> None:
         """Nobody has taken the standard streams."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +50,24 @@ def test_when_nothing_befalls_nobody_is_taken_for_dead_and_no_attempt_is_lost() 
         story = play.story()
         assert " is dead: " not in story
         assert "ready again" not in story
+
+
+def test_plays_hold_all_that_can_happen_to_a_chunk() -> None:
+    """Else it would be for nothing that nothing bad comes of it."""
+    moves = {
+        "a part of an array is taken": r"/ready/\S+ -> workers/\S+/running/\d+\.\d+-\d+-\d+-\d+\.",
+        "what is done is committed before the rest": r"/running/\S+ -> workers/\S+/won/\d+\.\d+-\d+-\d+-\d+-1\.",
+        "a slow chunk gives back what it has not begun": r"is slow; what it has not begun is ready for others",
+    }
+    missing = set(moves)
+    for seed in range(1000):
+        play = Play(seed)
+        _run(play, f"--seed {seed}")
+        story = play.story()
+        missing -= {what for what in missing if re.search(moves[what], story)}
+        if not missing:
+            return
+    pytest.fail(f"in none of these plays: {missing}")
 
 
 # Chance seldom brings so many errors, half of them of calls that were executed.

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from jobqueue import control, removal
+from jobqueue import control, layout, removal
+from jobqueue.names import Span, Token
 from jobqueue.proc import JobProc
 from jobqueue.state import JobState
 from jobqueue.worker import chunks
@@ -375,6 +376,58 @@ def test_a_long_item_lets_the_others_go_while_it_runs(shop: Shop) -> None:
     assert_sound(shop.queue_dir)
 
 
+def test_what_was_split_off_and_not_born_is_born_as_soon_as_the_share_lets_it(shop: Shop) -> None:
+    shop.submit(4)
+    seen = []
+
+    def refuse_once(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == "rename" and "/spare/" in str(call.args[0]):
+            shop.share.hook = lambda _, do: do()
+            raise OSError(errno.ENOSPC, "No space left on device", call.args[0])
+        return do()
+
+    def act(_: JobProc) -> None:
+        chunk = shop.worker.runner.chunk
+        assert chunk is not None and theatre.clock is not None
+        theatre.clock.sleep(20.5)
+        shop.share.hook = refuse_once
+        with pytest.raises(OSError, match="No space left"):
+            chunk.give_back()
+        seen.append(os.listdir(shop.store.layout.job(1).ready))
+        # The thread comes by again, half a second later.
+        theatre.clock.sleep(0.5)
+        chunk.give_back()
+        seen.append(os.listdir(shop.store.layout.job(1).ready))
+
+    theatre.acts = {1: act}
+    shop.worker.step()
+    assert seen == [[], ["0000000-00000002-00000004.1.2.0"]]
+    assert theatre.ran == [0, 1]
+    assert_sound(shop.queue_dir)
+
+
+def test_what_only_seems_to_have_been_made_ready_is_not_lost(shop: Shop) -> None:
+    """NFS: the rename of a spare answers an error, and a listing that is too old does not show it."""
+    array = shop.submit(4, 11.0)
+    hits: list[str] = []
+
+    def lie(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == "rename" and "/spare/" in str(call.args[0]) and "/running/" in str(call.args[1]) and not hits:
+            hits.append(str(call.args[0]))
+            raise OSError(errno.EIO, "Input/output error", call.args[0])
+        if call.name == "listdir" and str(call.args[0]).endswith("/spare") and len(hits) == 1:
+            hits.append("hidden")
+            return []
+        return do()
+
+    shop.share.hook = lie
+    shop.worker.run_all()
+    assert len(hits) == 2
+    assert theatre.ran == [0, 1, 2, 3]
+    assert set(shop.states(array)) == {"finished"}
+    assert set(assert_sound(shop.queue_dir)[1]) == {"finished"}
+
+
 def test_a_thread_that_comes_late_gives_nothing_back(shop: Shop) -> None:
     shop.submit(2)
     late = []
@@ -416,8 +469,12 @@ def test_a_slot_that_was_taken_for_dead_commits_nothing_any_more(shop: Shop) -> 
     # What it had noted is committed for it, and it is blamed for the item that it was at.
     assert theatre.ran == [0, 1, 2, 3, 4]
     assert (shop.spans("finished"), shop.states(array)) == ([(0, 2)], ["finished"] * 2 + ["ready"] * 3)
-    tokens = sorted(os.listdir(shop.store.layout.job(1).ready))
-    assert tokens == ["0000000-00000002-00000003.1.4.1", "0000000-00000003-00000005.1.3.0"]
+    found = filter(None, map(Token.parse, os.listdir(shop.store.layout.job(1).ready)))
+    tokens = sorted(found, key=lambda token: token.span or Span(0, 1))
+    assert [(token.span, token.attempt, token.charged) for token in tokens] == [
+        (Span(2, 3), 1, 1),
+        (Span(3, 5), 1, 0),
+    ]
     assert [event["items"] for event in shop.events("alive")] == [[0, 5]]
     theatre.acts = {}
     with worker_on(shop.queue_dir, name="other") as other:
@@ -529,3 +586,24 @@ def test_values_that_go_bad_in_the_middle_set_the_job_aside(shop: Shop) -> None:
     assert array.countItemsByState()[JobState.READY] == 1500 - 1024
     (entry,) = shop.store.index.all()
     assert entry.folder == "held"
+
+
+# --- big directories --------------------------------------------------------------------------------------------------
+
+
+def test_no_directory_grows_with_the_array(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chunk is one item that prints, so that most is left of it; a shard is small, or it would take minutes."""
+    monkeypatch.setattr(layout, "SHARD_ITEMS", 64)
+    array = shop.submit(640, chunk=1)
+    theatre.acts = dict.fromkeys(range(640), lambda _: _say("printed"))
+    most: dict[str, int] = {}
+    while shop.worker.step() is Step.RAN:
+        for directory, folders, names in os.walk(shop.queue_dir) if len(theatre.ran) % 64 in (0, 1, 63) else ():
+            most[directory] = max(most.get(directory, 0), len(folders) + len(names))
+    assert array.countItemsByState()[JobState.FINISHED] == 640
+    job = shop.store.layout.job(1)
+    assert {directory for directory, count in most.items() if count >= 64} == {
+        *(f"{job.finished}/0000000-{shard:04d}" for shard in range(10)),
+        *(f"{job.dir}/job0/.chunks/{shard:04d}" for shard in range(10)),
+    }
+    assert max(most.values()) == 64

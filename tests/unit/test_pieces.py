@@ -28,6 +28,7 @@ from jobqueue.names import (
 from jobqueue.pieces import rest_of, spare_name
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Ending
+from jobqueue.worker.salvage import isolate
 from jobqueue.worker.sweep import sweep
 from tests.soundness import assert_sound
 from tests.support_arrays import Stage, submit
@@ -340,6 +341,79 @@ def test_a_part_is_committed_and_the_slot_goes_on_with_the_rest(stage: Stage) ->
     assert stage.closed_spans("finished") == [(0, 2)]
     assert stage.running() == [rest]
     assert stage.store.pieces.try_commit(running, "w-h-0", stage.record(running, 2), 2) is None
+
+
+def test_of_two_who_split_a_dead_slots_token_one_succeeds(stage: Stage) -> None:
+    """Both have listed it; the second one comes when what was split off is taken already."""
+    running = stage.take(8)
+    one, other = (Store(stage.store.layout.dir, QuickShare(seed)) for seed in (1, 2))
+    shorter = isolate(one, "w-h-0", running, 1)
+    assert shorter is not None
+    taken = stage.claim(8, "w-h-1")
+    assert isolate(other, "w-h-0", running, 1) is None
+    assert sorted(token.span for token in (*stage.running(), *stage.running("w-h-1")) if token.span) == [
+        Span(0, 1, 8, True),
+        taken.span,
+    ]
+    assert stage.spans("ready") == [(8, 10)]
+
+
+def test_a_commit_that_is_tried_again_prepares_nothing_anew(stage: Stage) -> None:
+    """The answer to the first one was lost, and somebody has made the rest ready since."""
+    running = stage.take(8)
+    record = stage.record(running, 2)
+    won = stage.store.pieces.try_commit(running, "w-h-0", record, 2)
+    assert won is not None
+    assert Store(stage.store.layout.dir, QuickShare(1)).pieces.bear(won, "w-h-0")
+    assert stage.store.pieces.try_commit(running, "w-h-0", record, 2) == won
+    assert stage.spares() == []
+    assert stage.store.pieces.bear_here(won, "w-h-0", "w-h-0", 1) is None
+    assert stage.spans("ready") == [(2, 8), (8, 10)]
+
+
+def test_duties_are_done_only_when_no_chunk_can_be_closed_any_more(stage: Stage, share: HookedShare) -> None:
+    """The worker lives: it takes the last chunk, and closes it, while others sweep it."""
+    stage.finish(8)
+    assert stage.spans("ready") == [(8, 10)]
+    taken: list[RunningToken] = []
+
+    with worker_on(stage.store.layout.dir, HookedShare(5)) as sweeper:
+        theirs = sweeper.store.share
+        assert isinstance(theirs, HookedShare)
+
+        def goes_on(call: Call, do: Callable[[], Any]) -> Any:
+            if call.name == "rmdir" and str(call.args[0]).endswith("w-h-0/running") and not taken:
+                taken.append(stage.take(10))
+                # It believes that its duty is noted, closes its chunk, and dies before it looks.
+                won = stage.commit(taken[0])
+                share.hook = _refuse("listdir", errno.EIO, "/ready")
+                with pytest.raises(OSError, match="Input"):
+                    stage.settle(won)
+                share.hook = lambda _, then: then()
+            return do()
+
+        theirs.hook = goes_on
+        assert sweep(sweeper.store, sweeper.aftermath, "w-h-0", "it seemed dead")
+        theirs.hook = lambda _, do: do()
+    assert taken
+    assert stage.closed_spans("finished") == [(0, 8), (8, 10)]
+    assert [token.node for name in os.listdir(stage.job.ready) if (token := Token.parse(name))] == [1]
+
+
+@pytest.mark.parametrize(("item", "is_blamed"), [(0, True), (1, False), (None, True)])
+def test_a_timeout_is_held_against_the_item_that_it_was_for(queue_dir: Path, item: int | None, is_blamed: bool) -> None:
+    submit(queue_dir)
+    worker = Worker(queue_dir)
+    try:
+        stage = Stage(Store(str(queue_dir), QuickShare(3)), ("w-h-0",))
+        running = stage.take(8)
+        ending = Ending("timeout", "it ran too long", running.job, running.node, item)
+        worker.aftermath.end("w-h-0", running, ending)
+        failed, ready = ([(0, 1)], [(1, 8), (8, 10)]) if is_blamed else ([], [(0, 8), (8, 10)])
+        assert (stage.closed_spans("failed"), stage.spans("ready")) == (failed, ready)
+        assert [token.charged for token in stage.tokens("ready")] == [0, 0]
+    finally:
+        worker.leave()
 
 
 def test_whoever_made_the_rest_ready_keeps_the_slot_from_going_on_with_it(stage: Stage) -> None:

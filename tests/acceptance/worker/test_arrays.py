@@ -220,3 +220,22 @@ def test_an_idle_slot_takes_what_a_slow_chunk_has_not_begun(q: Queue, scene: Sce
     assert scene.runs() == [1] * 4
     assert [item.attempt for item in array.listItems()] == [1, 1, 2, 2]
     assert set(assert_sound(q.dir)[1]) == {"finished"}
+
+
+def test_an_idle_worker_takes_what_a_slow_chunk_of_another_has_not_begun(
+    q: Queue, scene: Scene, start: START, gate: Gate
+) -> None:
+    array = scene.submit(["", gate.code, "", ""], chunk=4)
+    options = ("--slots", "1", "--exit-when-empty")
+    slow = start(*options, after="import jobqueue.worker.chunks as chunks\nchunks.SLOW_S = 0.2")
+    gate.wait_for()
+    other = start(*options)
+    until(lambda: states(array)[2:] == ["finished"] * 2, "the other worker has run the rest")
+    assert states(array)[1] == "running"
+    gate.open()
+    assert [slow.ends(), other.ends()] == [0, 0]
+    assert scene.runs() == [1] * 4
+    assert [item.attempt for item in array.listItems()] == [1, 1, 2, 2]
+    shard = q.dir / "job1" / ".tokens" / "finished" / "0000000-0000"
+    assert len({name.split(".")[4] for name in os.listdir(shard)}) == 2
+    assert set(assert_sound(q.dir)[1]) == {"finished"}
