@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import bars, machine, side_by_side
 from benchmarks.arrays import a_million_items, arrays
 from benchmarks.peers import PEERS
+from benchmarks.peers.base import ROOT
 from benchmarks.report import PAGE, RESULTS, as_text
 from benchmarks.scaling import scaling
 
@@ -95,8 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"{as_text(figures)}\nThe raw figures are in {path}.\n")
     if is_over and extent == side_by_side.FULL and arguments.only is None and peers == list(PEERS):
         # Plots are drawn by what the peers' environment has for it.
-        command = [side_by_side.python_of("jug"), "-m", "benchmarks.report", path]
-        subprocess.run(command, cwd=side_by_side.ROOT, check=True)
+        command = [side_by_side.python_of("jug"), "-m", "benchmarks.report", str(path)]
+        subprocess.run(command, cwd=ROOT, check=True)
         sys.stdout.write(f"{PAGE} and its plots show them.\n")
     return 0
 
