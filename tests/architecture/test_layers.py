@@ -62,6 +62,7 @@ __main__
 _LATE = {
     ("job", "queue"): "a JobRoot is made with its JobQueue, and JobQueue.createJobRoot makes a JobRoot",
     ("submit", "job"): "for types alone: a Submission is a part of a JobRoot",
+    ("control", "archiving"): "who deletes a job that has an archive looks whether that is of another course",
     ("cli._common", "cli._complete"): "a shell that completes a name loads it, nobody else does",
 }
 

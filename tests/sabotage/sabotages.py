@@ -371,8 +371,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "sweep-without-rmdir", "jobqueue/worker/sweep.py",
-        "        if all(store.share.remove_dir(folder) is not Removal.NOT_EMPTY for folder in "
-        "(files.running, files.won)):\n",
+        "        if store.share.remove_dir(files.running) is not Removal.NOT_EMPTY:\n",
         "        if not store.tokens.running_of(worker) and not store.tokens.won_of(worker):\n",
         "what lands in a swept worker's folder is never found",
         ("tests/races/test_sweeping.py", _DEATHS, "-k", "swept or (bring_all and Sweep)"),
@@ -558,8 +557,8 @@ SABOTAGES = (
     ),
     Sabotage(
         "what-is-given-back-is-not-owed", "jobqueue/pieces.py",
-        "running._replace(move=running.move + 1, span=_cut(running.span, end, begun=True))\n",
-        "running._replace(move=running.move + 1, span=Span(running.span.start, end))\n",
+        "running._replace(move=running.move + step, span=_cut(running.span, end, begun=True))\n",
+        "running._replace(move=running.move + step, span=Span(running.span.start, end))\n",
         "what a slow chunk has given back is run by nobody",
         ("tests/unit/test_pieces.py", "tests/unit/test_chunks.py"),
     ),
