@@ -58,9 +58,8 @@ def sweep(store: Store, aftermath: Aftermath, worker: str, why: str) -> bool:
     before: list[str] | None = None
     while True:
         troubles = Troubles()
-        for won in store.tokens.won_of(worker):
-            with troubles.kept():
-                settle_from_record(store, worker, won)
+        with troubles.kept():
+            _settle(store, worker)
         for token in store.tokens.running_of(worker):
             with troubles.kept():
                 aftermath.end(worker, token, ending)
@@ -70,29 +69,28 @@ def sweep(store: Store, aftermath: Aftermath, worker: str, why: str) -> bool:
         troubles.raise_first()
         # Order matters: what it commits meanwhile goes from running/ to won/, so the former is closed first.
         if store.share.remove_dir(files.running) is not Removal.NOT_EMPTY:
-            _settle_last(store, worker)
+            # RACE: should it live, it closes chunks, and believes that its duties are noted. So they are taken from it
+            # only when it can close nothing that is not seen here.
+            _settle(store, worker)
+            store.pieces.do_duties(worker)
             if store.share.remove_dir(files.won) is not Removal.NOT_EMPTY:
                 return _remove_rest(store, files, aftermath.worker)
         left = _left(store, files)
         if left == before:
-            # What moves nowhere belongs to a job that is broken.
+            # What moves nowhere belongs to a job that is broken, and keeps no other one back.
+            store.pieces.do_duties(worker)
             store.log.warning("Worker %s is dead and still owes %s; trying again.", worker, ", ".join(left))
             return False
         before = left
 
 
-def _settle_last(store: Store, worker: str) -> None:
-    """What it has committed before it could commit no more, and its duties.
-
-    RACE: should it live, it closes chunks, and believes that its duties are noted. So they are taken from it only when
-    it can close nothing that is not seen here.
-    """
+def _settle(store: Store, worker: str) -> None:
+    """Settles all that it has committed, as far as that goes."""
     troubles = Troubles()
     for won in store.tokens.won_of(worker):
         with troubles.kept():
             settle_from_record(store, worker, won)
     troubles.raise_first()
-    store.pieces.do_duties(worker)
 
 
 def _left(store: Store, files: WorkerLayout) -> list[str]:
