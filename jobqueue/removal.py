@@ -40,6 +40,10 @@ def fence(store: Store, job: JobLayout) -> None:
             # CRASH: were they back after a power cut, what was removed since would seem to run (`raise_if_going`).
             _make_last(store, job.tokens)
             return
+        for folder in folders:
+            # NFS: a token can be hidden from all listings of this host, until it asks afresh.
+            with suppress(FileNotFoundError, NotADirectoryError):
+                store.share.names_afresh(folder)
     raise OSError(f"{job.dir}: its tokens moved at every try; delete it again")
 
 

@@ -198,3 +198,8 @@ def test_an_entry_that_has_gone_in_the_tick_of_a_listing_is_not_looked_for_for_e
     assert here.index.folder("runnable") != [], "the model has to show what is not there"
     assert here.index.put(1, "done").folder == "done"
     assert here.index.wake(1) is None
+
+
+def test_a_token_that_no_listing_shows_keeps_nobody_from_deleting_its_job() -> None:
+    """NFS: `rmdir` of ready/ says that it is not empty, and what this host lists says that it is."""
+    _run(Play(1012976), "--seed 1012976")
