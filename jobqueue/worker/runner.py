@@ -6,9 +6,7 @@ its token moves to won/, and only then does anything follow from it.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
@@ -33,7 +31,7 @@ from jobqueue.worker.pen import Pen
 from jobqueue.worker.publishing import another_has_won, clear, publish_outputs
 from jobqueue.worker.salvage import salvage
 from jobqueue.worker.settling import settle_from_record
-from jobqueue.worker.tidying import ProcessState
+from jobqueue.worker.tidying import CallersProcess, SlotProcess, Surroundings
 
 # Once a claim was answered with a loss, how often a busy slot looks whether it was none.
 _RECONCILE_S = 5.0
@@ -121,7 +119,7 @@ class Runner:
         self._slot = seat.slot
         self._pen = Pen(store.share, seat.worker, seat.slot, host.new_slot)
         self._host = host
-        self._state = ProcessState() if seat.is_own_process else None
+        self.process: Surroundings = SlotProcess() if seat.is_own_process else CallersProcess()
         self._spool = spool
         self._job: JobLayout | None = None
         self._in_doubt = False
@@ -296,10 +294,10 @@ class Runner:
             self._host.chunk_ended(attempt, chunk.done, chunk.failed, chunk.error)
 
     def _run_items(self, attempt: ChunkAttempt, chunk: ChunkRun) -> None:
-        restore = (lambda: None) if self._state is None else self._state.restore
+        process = self.process
         try:
-            with self._environment(attempt):
-                chunk.run(is_interruptible=self._state is None, restore=restore)
+            with process.around(attempt):
+                chunk.run(is_interruptible=process.is_interruptible, restore=process.restore)
         except (FileNotFoundError, NotADirectoryError):
             # The job was deleted.
             raise
@@ -318,36 +316,10 @@ class Runner:
 
     def _execute(self, attempt: Attempt) -> dict[str, Any]:
         """Runs the procedure; the record, whose outputs are on the disk."""
-        with self._environment(attempt):
-            record = attempt.run(is_interruptible=self._state is None)
+        with self.process.around(attempt):
+            record = attempt.run(is_interruptible=self.process.is_interruptible)
         self._host.returned()
         return insist(self._store, f"the outputs of {attempt.name}", lambda: attempt.seal(record))
-
-    @contextmanager
-    def _environment(self, attempt: Attempt) -> Iterator[None]:
-        """The job's environment variables for it, and what it prints; afterwards the caller's own process has its own.
-
-        To take them back in a slot, where the next job has others, would cost a short job a tenth of its time.
-        """
-        variables, before = attempt.environment(), {}
-        if self._state is not None:
-            self._state.set_environ(variables)
-        else:
-            before = {name: os.environ.get(name) for name in variables}
-            os.environ.update(variables)
-        try:
-            yield
-        finally:
-            try:
-                attempt.take_back_streams()
-            finally:
-                if self._state is not None:
-                    self._state.restore()
-                for name, value in before.items():
-                    if value is None:
-                        os.environ.pop(name, None)
-                    else:
-                        os.environ[name] = value
 
     def _is_forgiven(self, token: RunningToken, limit: int) -> bool:
         """Whether an attempt that has ended with an error may be followed by another one."""

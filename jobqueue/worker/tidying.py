@@ -1,4 +1,4 @@
-"""A slot's process between two jobs: what one job has changed in it, the next one does not find."""
+"""The process around a job: what the job is given in it, and what it has changed that the next one is not to find."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import signal
 # The functions of `signal` make an enumeration's member of each handler, which for eight of them takes as long as three
 # calls on a share.
 from _signal import getsignal, pthread_sigmask  # type: ignore[import-not-found]
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+from jobqueue.attempt import Attempt
 
 _SIGNALS = (
     signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGALRM, signal.SIGTERM,
@@ -16,11 +20,57 @@ _SIGNALS = (
 )  # fmt: skip
 
 
-class ProcessState:
-    """Environment variables, umask and signals as they are when this is made.
+class Surroundings(Protocol):
+    """What a job finds around it."""
+
+    @property
+    def is_interruptible(self) -> bool:
+        """Whether a KeyboardInterrupt is the user's; else it is the job's own, which has failed."""
+        ...
+
+    @contextmanager
+    def around(self, _attempt: Attempt, /) -> Iterator[None]:
+        """The attempt's environment variables, and its streams; the latter go back to the process at the end."""
+        ...
+
+    def restore(self) -> None:
+        """After one of several items: what it has changed is as it was for the next one."""
+        ...
+
+
+class CallersProcess:
+    """The process of whoever called us, which is to have its own variables again; all else in it is his affair."""
+
+    is_interruptible = True
+
+    @contextmanager
+    def around(self, attempt: Attempt) -> Iterator[None]:
+        variables = attempt.environment()
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+        try:
+            yield
+        finally:
+            try:
+                attempt.take_back_streams()
+            finally:
+                for name, value in before.items():
+                    if value is None:
+                        os.environ.pop(name, None)
+                    else:
+                        os.environ[name] = value
+
+    def restore(self) -> None:
+        pass
+
+
+class SlotProcess:
+    """A process that is there for jobs alone: its variables, umask and signals are as they were when this was made.
 
     Not guaranteed: that a job leaves no trace. Threads, open files, modules, memory and limits stay as it left them.
     """
+
+    is_interruptible = False
 
     def __init__(self) -> None:
         self._base = self._environ = dict(os.environb)
@@ -29,8 +79,22 @@ class ProcessState:
         self._blocked = pthread_sigmask(signal.SIG_BLOCK, ())
         self._handlers = [(number, getsignal(number)) for number in _SIGNALS]
 
-    def set_environ(self, variables: Mapping[str, str]) -> None:
-        """Sets a job's environment variables, beside those of the beginning; they stay until those of the next job."""
+    @contextmanager
+    def around(self, attempt: Attempt) -> Iterator[None]:
+        self._set_environ(attempt.environment())
+        try:
+            yield
+        finally:
+            try:
+                attempt.take_back_streams()
+            finally:
+                self.restore()
+
+    def _set_environ(self, variables: Mapping[str, str]) -> None:
+        """Sets a job's environment variables, beside those of the beginning; they stay until those of the next job.
+
+        To take them back, where the next job has others, would cost a short job a tenth of its time.
+        """
         ours = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
         self._environ = {**self._base, **ours}
         stored = _stored_environ()
@@ -41,7 +105,6 @@ class ProcessState:
         self._restore_environ()
 
     def restore(self) -> None:
-        """Makes everything as it was."""
         # First, since an alarm that a job has left behind would end the slot.
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._handlers:

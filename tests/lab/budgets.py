@@ -31,6 +31,16 @@ class noop(JobProc):
     def run(self):
         pass
 """
+_ITEM = """
+from jobqueue import JobProc
+
+class item(JobProc):
+    def __init__(self, frame):
+        pass
+
+    def run(self):
+        pass
+"""
 # Longer than all that three workers do at a beat, on a machine that is slow.
 _BEAT_S = 0.4
 # After so many beats a worker has done everything that it does at its beats.
@@ -46,6 +56,10 @@ def submit(count):
     root = queue.createJobRoot("noop")
     for _ in range(count):
         root.createJob("noop")
+    root.activate()
+def submit_array(items):
+    root = queue.createJobRoot("noop")
+    root.createJobArray("item", frames=f"1-{{items}}")
     root.activate()
 """
 # The supervisor itself, with a slot that has nothing to do.
@@ -106,6 +120,7 @@ class Budgets:
         self._here = make_queue(f"queue{size}{'full' * is_full}", settings="[main]\n")
         self._there = f"{os.environ['LAB_SHARE']}/{self._here.name}"
         (self._here / "procs" / "noop.py").write_text(_NOOP)
+        (self._here / "procs" / "item.py").write_text(_ITEM)
         if is_full:
             Maker(self._here).leave_lying_about(finished=FINISHED, stalled=STALLED)
         # On the server itself: nothing of it is counted.
@@ -124,12 +139,15 @@ class Budgets:
         bare = self._count(lambda: host.do("submit(0)"))
         alone = self._count(lambda: host.do("submit(0)"))
         whole = self._count(lambda: host.do(f"submit({self._size})"))
+        host.do("submit_array(1)")
+        array = self._count(lambda: host.do(f"submit_array({self._size})"))
         host.close()
-        # These three.
-        self._hold(self._queue.listJobs()[-3:])
+        # These five.
+        self._hold(self._queue.listJobs()[-5:])
         return {
             "submit a hierarchy, besides its sub-jobs": bare,
             "submit, for each sub-job": (whole - alone) / self._size,
+            "submit a hierarchy with an array of as many items": array,
         }
 
     @staticmethod
@@ -148,14 +166,20 @@ class Budgets:
     # --- running
 
     def _run(self) -> dict[str, float]:
-        fan, chain = self._make(is_chain=False), self._make(is_chain=True)
+        fan, chain, arrays = self._make(is_chain=False), self._make(is_chain=True), self._make_arrays()
         with self._worker(host_names()[1]):
-            # The chains have the higher priority.
+            # The chains have the highest priority, and the arrays the lowest.
             in_chain = self._cost_of_jobs(chain)
             self._hold(chain)
             in_fan = self._cost_of_jobs(fan)
             self._hold(fan)
-        return {"claim, run, commit and settle a job": in_fan, "the same where it unblocks another one": in_chain}
+            in_array = self._cost_of_jobs(arrays)
+            self._hold(arrays)
+        return {
+            "claim, run, commit and settle a job": in_fan,
+            "the same where it unblocks another one": in_chain,
+            "claim, split, run, commit and close a chunk of one item": in_array,
+        }
 
     def _beat(self) -> dict[str, float]:
         """A worker has nothing to do; then two others come."""
@@ -177,9 +201,19 @@ class Budgets:
         for _ in range(-(-(_BEFORE + 2 * _JOBS) // self._size)):
             root = self._queue.createJobRoot("noop")
             job: jobqueue.Job = root
-            root.options.priority = int(is_chain)
+            # Arrays have none.
+            root.options.priority = 1 + int(is_chain)
             for _ in range(0 if self._size == 1 and not is_chain else self._size):
                 job = job.createJob("noop") if is_chain else (root.createJob("noop"), root)[1]
+            made.append(root.activate())
+        return made
+
+    def _make_arrays(self) -> list[jobqueue.JobHandle]:
+        """The same, with items in place of sub-jobs, each of them a chunk."""
+        made = []
+        for _ in range(-(-(_BEFORE + 2 * _JOBS) // self._size)):
+            root = self._queue.createJobRoot()
+            root.createJobArray("item", frames=f"1-{self._size}", chunk=1)
             made.append(root.activate())
         return made
 
@@ -188,7 +222,7 @@ class Budgets:
         folders = [f"{job.location}/.tokens/finished" for job in jobs]
 
         def ended() -> int:
-            return sum(len(os.listdir(folder)) for folder in folders)
+            return sum(len(files) for folder in folders for _, _, files in os.walk(folder))
 
         until(lambda: ended() >= _BEFORE, f"{_BEFORE} jobs")
         first, before = ended(), answered() - listed()

@@ -23,6 +23,7 @@ from jobqueue.streams import Spool
 from jobqueue.worker.publishing import another_has_won
 from jobqueue.worker.runner import Step
 from jobqueue.worker.settling import settle_from_record
+from jobqueue.worker.tidying import CallersProcess
 from tests.faults.flows_of_outputs import committed
 from tests.soundness import assert_sound
 from tests.support_share import Call, HookedShare, QuickShare, watched_calls
@@ -274,7 +275,7 @@ def test_the_directory_of_an_attempt_that_died_is_removed_but_by_no_copy_of_the_
 ) -> None:
     """In the original it may still run."""
     shop.submit(f"{WRITES}\nif proc.runningDir.endswith('1'): raise KeyboardInterrupt")
-    shop.worker.runner._state = None
+    shop.worker.runner.process = CallersProcess()
     with pytest.raises(KeyboardInterrupt):
         shop.worker.step()
     shop.worker.runner.reconcile()
@@ -291,7 +292,7 @@ def test_the_directory_of_an_attempt_that_died_is_removed_but_by_no_copy_of_the_
 def test_notes_that_cannot_be_read_keep_no_result_back(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """What they name is left where it is."""
     job = shop.submit(f"{WRITES}\nif proc.runningDir.endswith('1'): raise KeyboardInterrupt")
-    shop.worker.runner._state = None
+    shop.worker.runner.process = CallersProcess()
     with pytest.raises(KeyboardInterrupt):
         shop.worker.step()
     shop.worker.runner.reconcile()

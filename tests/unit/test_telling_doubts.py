@@ -15,6 +15,7 @@ from jobqueue.names import SUPERVISOR_SLOT, Token
 from jobqueue.worker.aftermath import Ending
 from jobqueue.worker.inbox import Inbox
 from jobqueue.worker.sweep import sweep
+from jobqueue.worker.tidying import CallersProcess
 from tests.support_share import QuickShare
 from tests.support_worker import Worker, attached
 
@@ -34,7 +35,7 @@ def come(queue_dir: Path) -> Iterator[CAME]:
         info = Path(worker.registration.files.info)
         info.write_text(json.dumps({**json.loads(info.read_text()), "host": f"host-of-{name}"}))
         # So that a job may break off, as when its process is killed.
-        worker.runner._state = None
+        worker.runner.process = CallersProcess()
         return worker
 
     yield come
