@@ -124,13 +124,20 @@ class Pieces:
         and what the later one prepared would be born beside what the other one's was. So MOVE is raised by chance.
         """
         assert running.span is not None
-        step = 2 + self._share.chance.getrandbits(_STEP_BITS) if is_for_another else 1
-        shorter = running._replace(move=running.move + step, span=_cut(running.span, end, begun=True))
+        shorter = running._replace(
+            move=running.move + self._step(is_for_another), span=_cut(running.span, end, begun=True)
+        )
         self._make_spare(shorter, worker)
         folder = self._layout.worker(worker).running
         return shorter if self._share.try_move(folder, running.name, folder, shorter.name) else None
 
-    def try_commit(self, running: RunningToken, worker: str, record: Record, end: int) -> WonToken | None:
+    def _step(self, is_for_another: bool) -> int:
+        """By what MOVE is raised."""
+        return 2 + self._share.chance.getrandbits(_STEP_BITS) if is_for_another else 1
+
+    def try_commit(
+        self, running: RunningToken, worker: str, record: Record, end: int, *, is_for_another: bool = False
+    ) -> WonToken | None:
         """running/ of ``worker`` -> won/ of whose record it is, for the items up to ``end``; the rest is owed then.
 
         Args:
@@ -138,6 +145,8 @@ class Pieces:
             worker: in whose running/ it lies.
             record: what says that these items are done, or that they have failed.
             end: above its first item, and its own end at most.
+            is_for_another: as for `try_shorten`. RACE: whoever clears up a second time, by an old listing, makes no
+                spare once more that was born.
 
         Returns:
             ``None``: it is not there any more; the attempt was superseded.
@@ -148,7 +157,7 @@ class Pieces:
             running.job,
             running.node,
             running.attempt,
-            running.move + 1,
+            running.move + self._step(is_for_another),
             running.charged,
             record.slot,
             record.offset,

@@ -51,7 +51,7 @@ def salvage(store: Store, owner: str, token: RunningToken, append: Append) -> Ru
                 return None
             continue
         record = append(token.job, done.record())
-        won = store.pieces.try_commit(left, owner, record, done.span.end)
+        won = store.pieces.try_commit(left, owner, record, done.span.end, is_for_another=True)
         if won is None:
             return None
         left = store.pieces.bear_here(won, record.worker, owner, token.slot) if won.span and won.span.owed else None

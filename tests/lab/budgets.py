@@ -125,6 +125,8 @@ class Budgets:
             Maker(self._here).leave_lying_about(finished=FINISHED, stalled=STALLED)
         # On the server itself: nothing of it is counted.
         self._queue = jobqueue.JobQueue(str(self._here))
+        # The fan that was made last.
+        self._fan = ""
 
     def column(self) -> dict[str, float]:
         # Last what opens many files: an NFSv4 client gives back what it holds of them when it comes to it.
@@ -166,7 +168,8 @@ class Budgets:
     # --- running
 
     def _run(self) -> dict[str, float]:
-        fan, chain, arrays = self._make(is_chain=False), self._make(is_chain=True), self._make_arrays()
+        arrays, fan, chain = self._make_arrays(), self._make(is_chain=False), self._make(is_chain=True)
+        self._fan = fan[-1].name
         with self._worker(host_names()[1]):
             # The chains have the highest priority, and the arrays the lowest.
             in_chain = self._cost_of_jobs(chain)
@@ -273,8 +276,7 @@ class Budgets:
 
     def _commands(self) -> dict[str, float]:
         """By a host that remembers nothing."""
-        last = self._queue.listJobs()[-1].name
-        return {f"`jobqueue {words[0]}`": self._command(*words) for words in (("list",), ("tree", last))}
+        return {f"`jobqueue {words[0]}`": self._command(*words) for words in (("list",), ("tree", self._fan))}
 
     def _command(self, *words: str) -> int:
         os.sync()
