@@ -44,9 +44,11 @@ class still(JobProc):
 """
 _SUBMIT_ARRAY = """
 import sys, jobqueue
-root = jobqueue.JobQueue(sys.argv[1]).createJobRoot("noop")
-root.createJobArray("still", frames=f"1-{sys.argv[2]}")
-root.activate()
+queue = jobqueue.JobQueue(sys.argv[1])
+for _ in range(int(sys.argv[3])):
+    root = queue.createJobRoot("noop")
+    root.createJobArray("still", frames=f"1-{sys.argv[2]}")
+    root.activate()
 """
 
 
@@ -73,12 +75,13 @@ class Counting:
     def column(self, count: int) -> dict[str, float]:
         """All rows of the table for hierarchies of ``count`` sub-jobs."""
         bare, submitted = self.submit(0), self.submit(count)
-        of_array = len(self.run("-c", _SUBMIT_ARRAY, str(self.dir), str(count)))
+        of_array, of_two = self.submit_arrays(count, 1), self.submit_arrays(count, 2)
         self._hold()
         found = {
             "submit a hierarchy, besides its sub-jobs": bare,
             "submit, for each sub-job": (submitted - bare) / count,
             "submit a hierarchy with an array of as many items": of_array,
+            "submit another one, by the same process": of_two - of_array,
             "claim, run, commit and settle a job": self.job(fan, count),
             "the same where it unblocks another one": self.job(chain, count),
             "claim, split, run, commit and close a chunk of one item": self.job(array, count),
@@ -100,6 +103,10 @@ class Counting:
     def submit(self, count: int) -> int:
         """All calls that submitting a root with so many sub-jobs makes."""
         return len(self.run("-c", _SUBMIT, str(self.dir), str(count)))
+
+    def submit_arrays(self, items: int, count: int) -> int:
+        """All calls that a process makes which submits so many hierarchies, each with an array of so many items."""
+        return len(self.run("-c", _SUBMIT_ARRAY, str(self.dir), str(items), str(count)))
 
     def command(self, *words: str) -> int:
         """All calls that a command makes."""

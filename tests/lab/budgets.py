@@ -149,7 +149,7 @@ class Budgets:
         return {
             "submit a hierarchy, besides its sub-jobs": bare,
             "submit, for each sub-job": (whole - alone) / self._size,
-            "submit a hierarchy with an array of as many items": array,
+            "submit a hierarchy with an array of as many items, not the first of a process": array,
         }
 
     @staticmethod

@@ -432,8 +432,8 @@ def _lowered(state: State) -> State:
 
 
 def _numbers(state: State) -> Iterator[int]:
-    for named in (*state.tokens, *state.spares):
-        yield named.move
+    yield from (token.move for token in state.tokens)
+    yield from (spare.move for spare in state.spares)
     for move in (*state.late, *(plan.move for plan in state.plans)):
         yield move.source.move
         yield move.target.move
