@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ from typing import NamedTuple
 
 from benchmarks import costs
 from jobqueue.config import QueueConfig
+from jobqueue.errors import ConfigError
 from jobqueue.pace import Pace
 from tests.simulation.farm import Farm, new_farm
 
@@ -66,7 +68,7 @@ def load(workers: int, calls_per_s: float, server: str, limit: str = "auto") -> 
         server: a key of `costs.SERVED`.
         limit: the queue's `maxCallsPerSecond`, as in queue.cfg.
     """
-    pace = Pace(QueueConfig("queue.cfg", f"[main]\nformatVersion = 1\nmaxCallsPerSecond = {limit}\n"))
+    pace = Pace(_config(limit))
     pace.seen(workers)
     table = costs.table(costs.SERVED[server])
     look, beat, job = (
@@ -78,6 +80,10 @@ def load(workers: int, calls_per_s: float, server: str, limit: str = "auto") -> 
     poll_s = pace.poll_s(_POLL_S)
     idle = workers * (beat / pace.beat_s + look / poll_s)
     return Load(workers, pace.beat_s, poll_s, idle, max(0.0, calls_per_s - idle) / job)
+
+
+def _config(limit: str) -> QueueConfig:
+    return QueueConfig("queue.cfg", f"[main]\nformatVersion = 1\nmaxCallsPerSecond = {limit}\n")
 
 
 def reckoned(calls_per_s: float, server: str, limit: str = "auto") -> list[str]:
@@ -211,22 +217,76 @@ def _say(lines: Iterable[str]) -> None:
         sys.stdout.flush()
 
 
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def _calls(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} has to be a number above 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} has to be a number of seconds, 0 or more")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has to be a whole number, 1 or more")
+    return value
+
+
+def _counts(text: str) -> list[int]:
+    return [_count(size) for size in text.split(",")]
+
+
+def _limit(text: str) -> str:
+    try:
+        _config(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(error.reason) from error
+    return text
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.scale", description="How many workers and jobs a file server carries."
     )
-    parser.add_argument("--calls-per-second", type=float, default=5_000.0, metavar="X", help="of the server")
+    parser.add_argument("--calls-per-second", type=_calls, default=5_000.0, metavar="X", help="of the server")
     parser.add_argument(
         "--server", choices=sorted(costs.SERVED), default="nfs4.2", help="whose counts are reckoned with"
     )
-    parser.add_argument("--limit", default="auto", help="maxCallsPerSecond of the queue")
+    parser.add_argument("--limit", type=_limit, default="auto", help="maxCallsPerSecond of the queue")
     parser.add_argument(
-        "--simulate", type=lambda text: [int(size) for size in text.split(",")], default=[], metavar="N,N,..."
+        "--simulate", type=_counts, default=[], metavar="N,N,...", help="play farms of so many workers, too"
     )
-    parser.add_argument("--job-seconds", type=float, default=10.0, metavar="S", help="in the plays")
-    parser.add_argument("--jobs-each", type=int, default=3, metavar="N", help="jobs for each worker in the plays")
+    parser.add_argument("--job-seconds", type=_seconds, default=10.0, metavar="S", help="in the plays")
+    parser.add_argument("--jobs-each", type=_count, default=3, metavar="N", help="jobs for each worker in the plays")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write what was played to a file")
     given = parser.parse_args(argv)
+    if given.job_seconds * given.jobs_each >= _LONGEST_S:
+        parser.error(f"the jobs of one worker have to end within {_LONGEST_S:g} seconds")
+    if given.json is not None:
+        try:
+            # Now, not when all has been played.
+            given.json.open("a").close()
+        except OSError as error:
+            parser.error(f"argument --json: {error}")
     _say([f"A server with {given.calls_per_second:g} calls a second ({given.server}) carries:", ""])
     _say(reckoned(given.calls_per_second, given.server, given.limit))
     plays: list[Played] = []

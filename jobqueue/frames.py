@@ -10,6 +10,8 @@ from jobqueue.errors import FrameRangeError
 
 # More than any range that somebody means: a slip of the hand must not fill the memory.
 MAX_FRAMES = 10_000_000
+# Nobody numbers frames so high, and Python refuses to read what has some thousand digits.
+_MAX_DIGITS = 100
 _PART = re.compile(r"(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?\Z")
 
 
@@ -53,6 +55,8 @@ def _part(frames: str, part: str) -> range:
     match = _PART.match(part)
     if not match:
         raise FrameRangeError(f"{frames!r} is no frame range; write for example 1-100x2 or 1-10,20")
+    if any(len(number) > _MAX_DIGITS for number in match.groups("")):
+        raise FrameRangeError(f"the frame range {frames!r:.60}... has a number of more than {_MAX_DIGITS} digits")
     first, last, step = match.groups()
     if step is not None and int(step) == 0:
         raise FrameRangeError(f"the frame range {frames!r} has a step of 0")
@@ -65,8 +69,9 @@ def _count(first: int, last: int, step: int) -> range:
 
 def _bounded(frames: range) -> range:
     # Not len(): Python refuses to count what has more than 63 bits.
-    if abs(frames.stop - frames.start) // abs(frames.step) > MAX_FRAMES:
-        raise FrameRangeError(f"the range from {frames.start} to {frames.stop} holds more than {MAX_FRAMES:,} frames")
+    if frames and -(-abs(frames.stop - frames.start) // abs(frames.step)) > MAX_FRAMES:
+        last = frames.stop - 1 if frames.step > 0 else frames.stop + 1
+        raise FrameRangeError(f"the range from {frames.start} to {last} holds more than {MAX_FRAMES:,} frames")
     return frames
 
 

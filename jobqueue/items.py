@@ -50,6 +50,11 @@ class ArrayInfo(NamedTuple):
         """Whether the procedure runs once for a chunk, not for each item."""
         return self.parameter in ("frames", "{}")
 
+    @property
+    def has_fields(self) -> bool:
+        """Whether the items are told by the fields of a command."""
+        return self.frames is not None and self.parameter in ("", "{}")
+
     def stored(self) -> dict[str, Any]:
         return self._asdict()
 
@@ -276,6 +281,17 @@ class ArrayPlan(NamedTuple):
     values: bytes
     first: dict[str, Any]
 
+    def label(self, shown: str | None, given: str | None) -> str | None:
+        """A label that is true of all items.
+
+        Args:
+            shown: that of the command with its fields, or else of the first item.
+            given: the one that the submitter has given all items, if there is one.
+        """
+        if self.info.has_fields or self.info.length == 1 or shown == given or not isinstance(shown, str):
+            return shown
+        return f"{shown} and {self.info.length - 1:,} more"
+
 
 def describe_array(
     procedure: type[JobProc],
@@ -300,9 +316,12 @@ def describe_array(
         parameter = parameter_of(procedure, params)
         if parameter in params:
             raise ArrayError(f"{parameter} is given by the array's frames and as a parameter of all; give it once")
-        return ArrayPlan(
-            ArrayInfo(len(every), size, frames, parameter), b"", _first(procedure, params, parameter, every)
-        )
+        info = ArrayInfo(len(every), size, frames, parameter)
+        # A range without a gap that is taken in one go is one run, however often it is tried.
+        is_one_chunk = info.is_by_chunk and size is not None and size >= info.length and len(every.parts) == 1
+        if info.length > 1 and not is_one_chunk:
+            _check_outputs(procedure, params, None, f"put {'{start}' if info.is_by_chunk else '{frame}'} into it")
+        return ArrayPlan(info, b"", _first(procedure, params, parameter, every))
     assert over is not None
     _check_kind(over)
     counts = {name: len(values) for name, values in over.items()}
@@ -314,6 +333,8 @@ def describe_array(
     count = min(counts.values())
     if count > MAX_ITEMS:
         raise ArrayError(f"an array holds at most {MAX_ITEMS:,} items, not {count:,}; submit several")
+    if count > 1:
+        _check_outputs(procedure, params, over, "give each item outputs of its own in over=")
     first = {name: codec.decode(codec.encode(f"over[{name!r}][0]", values[0])) for name, values in over.items()}
     return ArrayPlan(ArrayInfo(count, size, None, ""), encode_values(over), first)
 
@@ -325,6 +346,16 @@ def _check_kind(over: Any) -> None:
         # Not Sequence alone: what numpy and its like call an array is none.
         if not (hasattr(values, "__len__") and hasattr(values, "__getitem__")) or isinstance(values, Mapping):
             raise TypeError(f"over[{name!r}] has to be a sequence of values, not {type(values).__name__}")
+
+
+def _check_outputs(
+    procedure: type[JobProc], params: Mapping[str, Any], over: Mapping[str, Sequence[Any]] | None, hint: str
+) -> None:
+    """Refuses an array of which several runs would publish the same file, each in place of the one before."""
+    find = getattr(procedure, "array_output", None)
+    path = find(params, over) if find is not None else None
+    if path is not None:
+        raise ArrayError(f"several items would publish {path}; {hint}")
 
 
 def _size(chunk: int | str) -> int | None:

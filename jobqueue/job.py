@@ -60,13 +60,16 @@ class Job:
         stored = {name: codec.encode(name, value) for name, value in params.items()}
         # The procedure is made from what was stored, so that what the worker will see is what was checked.
         given = {name: codec.decode(value) for name, value in stored.items()}
-        given.update(array.first if array else {})
-        proc = root._queue._store_or_raise().procedures.make(job_type, given)
+        procedures = root._queue._store_or_raise().procedures
+        proc = procedures.make(job_type, {**given, **array.first} if array else given)
         self._root = root
         self._type = job_type
         self._params = stored
         self._array = array
         self._label = proc.label
+        if array is not None:
+            shown = procedures.make(job_type, given) if array.info.has_fields else proc
+            self._label = array.label(shown.label, given.get("label"))
         self._dependencies: dict[Job, None] = {}
         self._places_given = 0
         self._depth = 0 if home is None else home._depth + 1
@@ -128,7 +131,8 @@ class Job:
         Raises:
             JobStateError: the hierarchy is active already.
             TypeError: a parameter or a value cannot be stored, or the procedure cannot be told about frames.
-            ValueError: there is no such procedure, the range is none, or ``over`` holds nothing or unequally much.
+            ValueError: there is no such procedure, the range is none, or ``over`` holds nothing or unequally much; or
+                several items of a ``command`` would publish the same file, as far as its ``outputs`` tell that.
             Exception: whatever the procedure's constructor says of the first item's parameters.
         """
         if not isinstance(jobType, str):

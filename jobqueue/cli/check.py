@@ -7,6 +7,8 @@ run beside living workers. What is set aside goes to trash/.
 Notes are no findings: something is left over from a crash, or the record of a
 result is lost. What is left over is removed by --repair when it is a day old.
 
+Of an archive the index is read, and not the files in it: `unzip -t` does that.
+
 Exit code 0: the queue is sound; 1: something is wrong with it, or still is
 after --repair; 2: this is no queue, or one of another format.
 

@@ -29,7 +29,8 @@ place of a frame in the range, from 0.
 A file named with --output is published when the job has succeeded, whole or
 not at all; the command writes to {output} instead (with several of them to
 {output1}, {output2}, ...), outside of quotes in a line for the shell. With
---frames or --array the fields above are replaced in its path, too.
+--frames or --array the fields above are replaced in its path, too; a path in
+which none differs from one frame to the next is refused.
 
   jobqueue submit --frames 1-9 --output f{frame}.png -- render {frame} {output}
 
@@ -52,6 +53,7 @@ from jobqueue.cli._common import DONE, UsageError, as_usage_errors, complain, op
 from jobqueue.cli._output import print_json
 
 if TYPE_CHECKING:
+    from jobqueue.fields import Template
     from jobqueue.job import Job, JobRoot
     from jobqueue.queue import JobQueue
 
@@ -182,8 +184,7 @@ def _hierarchy(queue: JobQueue, command: str | list[str], arguments: argparse.Na
     if size == AUTO:
         raise UsageError("--chunk auto is for --array; sub-jobs are cut before anything has run")
     pieces, template = cut(arguments.frames, size), Template(command, size, arguments.output)
-    if not template.fields and len(pieces) > 1:
-        complain("jobqueue", "the command has no {frame}, {start}, {end} or {frames}; all sub-jobs do the same")
+    _warn_of_same(template, len(pieces), "sub-jobs")
     label = {} if arguments.label is None else {"label": arguments.label}
     root = queue.createJobRoot(None, **label)
     return root, 1 + len(add_frame_jobs(root, template, pieces, params, options))
@@ -196,6 +197,9 @@ def _array(
     params: dict[str, Any],
     options: dict[str, Any],
 ) -> tuple[JobRoot, int]:
+    from jobqueue.fields import Template
+    from jobqueue.items import Frames
+
     label = {} if arguments.label is None else {"label": arguments.label}
     root = queue.createJobRoot(None, **label)
     if arguments.output:
@@ -203,11 +207,23 @@ def _array(
     chunk = AUTO if arguments.chunk is None else arguments.chunk
     array = root.createJobArray("command", arguments.array, None, chunk, cmd=command, **params)
     _set(array, **options)
+    _warn_of_same(Template(command, 1, arguments.output), len(Frames(arguments.array)), "items")
     return root, 2
 
 
+def _warn_of_same(template: Template, count: int, what: str) -> None:
+    if not template.fields and count > 1:
+        complain(
+            "jobqueue",
+            f"the command has no {{frame}}, {{start}}, {{end}}, {{frames}} or {{index}}; all {what} do the same",
+        )
+
+
 def _size(text: str) -> int | str:
-    return text if text == AUTO else int(text)
+    try:
+        return text if text == AUTO else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is no number of frames, and not {AUTO}") from None
 
 
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -84,6 +84,29 @@ class command(JobProc):
                 raise ValueError(f"outputs[{at}] is {path!r}; it must be the absolute path of a file")
         return cls._is_for_range(given)
 
+    @classmethod
+    def array_output(cls, given: Mapping[str, Any], over: Mapping[str, Sequence[Any]] | None) -> str | None:
+        """A file that several runs of an array's command would publish, as far as its parameters alone tell.
+
+        Args:
+            given: the parameters of all items.
+            over: the values of each item's own; ``None`` where fields for frames are filled in, each of which differs
+                from one run to the next.
+        """
+        common = [os.path.normpath(path) for path in _texts(given.get("outputs"))]
+        if over is None:
+            # A field in a directory that .. takes away again tells nothing apart.
+            return next((path for path in common if not Template("", 1, [path]).output_fields), None)
+        if "outputs" not in over:
+            return next(iter(common), None)
+        seen: set[str] = set()
+        for item in range(len(over["outputs"])):
+            paths = {os.path.normpath(path) for path in _texts(over["outputs"][item])}
+            if doubles := seen & paths:
+                return min(doubles)
+            seen |= paths
+        return None
+
     @staticmethod
     def _is_for_range(given: Mapping[str, Any]) -> bool:
         template = _template(given, False)
@@ -118,6 +141,13 @@ class command(JobProc):
 
     def stderrCallback(self, lineNr: int, line: str) -> None:  # noqa: ARG002 - the seam gives it
         self._log.take("stderr", line)
+
+
+def _texts(outputs: object) -> list[str]:
+    """Paths as they are given; what is none, the constructor says best."""
+    if isinstance(outputs, str):
+        return [outputs]
+    return [path for path in outputs if isinstance(path, str)] if isinstance(outputs, (list, tuple)) else []
 
 
 def _template(given: Mapping[str, Any], is_for_range: bool) -> Template:

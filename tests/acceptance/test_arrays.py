@@ -223,6 +223,49 @@ def test_a_failed_item_does_not_stop_the_others_nor_other_jobs(queue: jobqueue.J
         ({"jobType": "command", "frames": "1-3"}, TypeError, "cmd"),
         ({"jobType": "command", "frames": "1-3", "cmd": 7}, TypeError, "cmd"),
         ({"jobType": None, "frames": "1-3"}, TypeError, "jobType has to be a text"),
+        # Several items would publish the same file.
+        (
+            {"jobType": "command", "frames": "1-3", "cmd": "r {frame}", "outputs": "/o/x"},
+            ArrayError,
+            "several items would publish /o/x; put {frame} into it",
+        ),
+        (
+            {"jobType": "command", "frames": "1-3", "cmd": "r {frame}", "outputs": ["/o/{frame}", "/o/log"]},
+            ArrayError,
+            "publish /o/log",
+        ),
+        (
+            {"jobType": "command", "frames": "1-3", "cmd": "r", "outputs": "/o/{frame}/../x"},
+            ArrayError,
+            "publish /o/x",
+        ),
+        (
+            {"jobType": "command", "frames": "1-3", "cmd": "r {start}", "outputs": "/o/{{frame}}"},
+            ArrayError,
+            "put {start} into it",
+        ),
+        (
+            {"jobType": "command", "frames": "1-3", "cmd": "r {start}", "outputs": "/o/x", "chunk": 2},
+            ArrayError,
+            "put {start} into it",
+        ),
+        (
+            {"jobType": "command", "frames": "1-3,5", "cmd": "r {start}", "outputs": "/o/x", "chunk": 4},
+            ArrayError,
+            "put {start} into it",
+        ),
+        (
+            {"jobType": "command", "over": {"cmd": ["a", "b"]}, "outputs": ["/o/x"]},
+            ArrayError,
+            "publish /o/x; give each item outputs of its own",
+        ),
+        (
+            {"jobType": "command", "over": {"outputs": ["/o/a", ["/o/b", "/o/./a"]]}, "cmd": "r"},
+            ArrayError,
+            "publish /o/a",
+        ),
+        ({"jobType": "command", "over": {"cmd": ["a", "b"]}, "outputs": 7}, TypeError, "outputs must be text"),
+        ({"jobType": "command", "over": {"outputs": [7, 7]}, "cmd": "r"}, TypeError, "outputs must be text"),
     ],
 )
 def test_bad_input_changes_nothing(
@@ -239,6 +282,46 @@ def test_bad_input_changes_nothing(
     assert len(handle.listSubJobs()) == 1
     run_all()
     assert handle.state is JobState.FINISHED
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"frames": "1-3", "outputs": ["/o/{index}", "/o/x{frame:04d}"]},
+        {"frames": "1-3", "cmd": "r {start} {end}", "outputs": "/o/{end}", "chunk": 2},
+        # One run alone publishes them.
+        {"frames": "7", "outputs": "/o/x"},
+        {"frames": "1-3", "cmd": "r {start} {end}", "outputs": "/o/x", "chunk": 3},
+        {"over": {"cmd": ["a"]}, "outputs": "/o/x"},
+        {"over": {"outputs": ["/o/a", ["/o/b", "/o/c"]]}},
+        {"over": {"outputs": [[], []]}},
+    ],
+)
+def test_items_whose_outputs_differ_are_taken(queue: jobqueue.JobQueue, arguments: dict[str, Any]) -> None:
+    given = arguments if "cmd" in arguments.get("over", ()) else {"cmd": "r", **arguments}
+    queue.createJobRoot("noop").createJobArray("command", **given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "label"),
+    [
+        ({"jobType": "command", "frames": "1-3", "cmd": "echo a{frame}"}, "echo a{frame}"),
+        ({"jobType": "command", "frames": "1-3", "cmd": ["echo", "{start}", "{end}"]}, "echo '{start}' '{end}'"),
+        ({"jobType": "command", "frames": "1-3", "cmd": "echo a{frame}", "label": "shot 7"}, "shot 7"),
+        ({"jobType": "command", "over": {"cmd": ["a", "b", "c"]}}, "a and 2 more"),
+        ({"jobType": "oneframe", "frames": "1-1000000"}, "frame 1 and 999,999 more"),
+        ({"jobType": "oneframe", "frames": "7"}, "frame 7"),
+        ({"jobType": "oneframe", "frames": "1-3", "label": "shot 7"}, "shot 7"),
+        ({"jobType": "echo", "over": {"value": [1, 2]}}, None),
+        ({"jobType": "echo", "over": {"label": ["one", "two"]}}, "one and 1 more"),
+    ],
+)
+def test_an_array_has_a_label_that_is_true_of_all_items(
+    queue: jobqueue.JobQueue, arguments: dict[str, Any], label: str | None
+) -> None:
+    root = queue.createJobRoot("noop")
+    root.createJobArray(**arguments)
+    assert root.activate().listSubJobs()[0].label == label
 
 
 def test_nothing_is_added_to_what_was_submitted(queue: jobqueue.JobQueue, queue_dir: Path) -> None:

@@ -51,3 +51,29 @@ def test_a_server_answers_no_more_than_it_can() -> None:
     assert one.busy > 0.98
     # It is slow for everybody, so nobody looks dead.
     assert one.false_deaths == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--simulate", "0"], "--simulate: '0' has to be a whole number, 1 or more"),
+        (["--simulate", "10,x"], "--simulate: 'x' has to be a whole number, 1 or more"),
+        (["--simulate", "10", "--jobs-each", "0"], "--jobs-each: '0' has to be a whole number, 1 or more"),
+        (["--simulate", "10", "--job-seconds", "-1"], "--job-seconds: '-1' has to be a number of seconds, 0 or more"),
+        (["--simulate", "10", "--job-seconds", "3600"], "the jobs of one worker have to end within 7200 seconds"),
+        (["--calls-per-second", "0"], "--calls-per-second: '0' has to be a number above 0"),
+        (["--calls-per-second", "-5"], "--calls-per-second: '-5' has to be a number above 0"),
+        (["--calls-per-second", "nan"], "--calls-per-second: 'nan' has to be a number above 0"),
+        (["--limit", "0"], "--limit: maxCallsPerSecond under [main] is 0, but has to be a number above 0"),
+        (["--limit", "x"], "--limit: maxCallsPerSecond under [main] is 'x', but has to be a number above 0"),
+        (["--simulate", "10", "--json", "/dev/null/x"], "--json: [Errno 20] Not a directory: '/dev/null/x'"),
+    ],
+)
+def test_what_cannot_be_reckoned_is_refused_before_anything_is(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        scale.main(arguments)
+    said = capsys.readouterr()
+    assert (caught.value.code, said.out) == (2, "")
+    assert told in said.err

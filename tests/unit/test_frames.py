@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobqueue.errors import FrameRangeError
-from jobqueue.frames import chunks, parse_frames
+from jobqueue.frames import MAX_FRAMES, chunks, frame_parts, parse_frames
 
 _FRAME = st.integers(min_value=-300, max_value=300)
 
@@ -105,3 +105,34 @@ def test_a_chunk_that_holds_nothing_is_an_error(size: int) -> None:
 def test_a_range_of_more_frames_than_anybody_means_is_an_error_at_once(frames: Any) -> None:
     with pytest.raises(FrameRangeError, match="holds more than 10,000,000 frames"):
         parse_frames(frames)
+
+
+@pytest.mark.parametrize(
+    ("frames", "told"),
+    [
+        ("0-10000000", "the range from 0 to 10000000 holds more than 10,000,000 frames"),
+        ("10000000-0", "the range from 10000000 to 0 holds more than 10,000,000 frames"),
+        ("1-20000001x2", "the range from 1 to 20000001 holds more than 10,000,000 frames"),
+    ],
+)
+def test_a_range_that_is_too_long_is_named_as_it_was_written(frames: str, told: str) -> None:
+    with pytest.raises(FrameRangeError) as caught:
+        frame_parts(frames)
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("frames", ["1-10000000", "10000000-1", "1-20000000x2"])
+def test_the_longest_range_is_one(frames: str) -> None:
+    (part,) = frame_parts(frames)
+    assert len(part) == MAX_FRAMES
+
+
+@pytest.mark.parametrize("frames", [5000 * "1", "1-" + 5000 * "9", "1-5x" + 5000 * "1"], ids=["one", "last", "step"])
+def test_a_number_of_thousands_of_digits_is_an_error_that_says_so(frames: str) -> None:
+    with pytest.raises(FrameRangeError, match=r"^the frame range '1.{58}\.\.\. has a number of more than 100 digits$"):
+        parse_frames(frames)
+
+
+def test_an_empty_range_is_not_called_long() -> None:
+    with pytest.raises(FrameRangeError, match=r"is empty$"):
+        parse_frames(range(10**8, 0))

@@ -120,6 +120,7 @@ def test_what_is_taken_at_once_is_one_step_after_the_other(text: str, data: st.D
         ("", "no frame range"), ("x", "no frame range"), ("1-", "no frame range"), ("1,,2", "no frame range"),
         ("1-5x0", "step of 0"), ("1-10000001", "more than 10,000,000 frames"),
         ("1-5000000,6000000-20000000x2", "at most 10,000,000 items"),
+        pytest.param("1-" + 5000 * "1", "a number of more than 100 digits", id="digits"),
         (f"1-{10**30}", "more than 10,000,000"), (f"-{10**30}-{10**30}x{10**29}", ""),
     ],
 )  # fmt: skip

@@ -53,7 +53,7 @@ def test_an_array_is_submitted_as_two_jobs(cli: Cli, queue: jobqueue.JobQueue) -
 def test_a_command_is_run_for_each_frame_or_each_chunk(
     cli: Cli, run_all: RunAll, arguments: list[str], runs: int, printed: list[str]
 ) -> None:
-    cli.good("submit", *arguments)
+    cli("submit", *arguments)
     assert run_all() == runs
     frames = {"1-3": (1, 2, 3), "3-1": (3, 2, 1), "1,5,9": (1, 5, 9)}[arguments[1]]
     assert [cli.good("log", f"job1/job0:{frame}") for frame in frames] == printed
@@ -76,7 +76,14 @@ def test_outputs_of_an_array(cli: Cli, run_all: RunAll, tmp_path: Path, monkeypa
         (["--array", "1-10000001", "--", "true"], "10,000,000"),
         (["--array", "1-3", "--frames", "1-3", "--", "true"], "give one of them"),
         (["--array", "1-3", "--chunk", "0", "--", "true"], "chunk is 0"),
-        (["--array", "1-3", "--chunk", "x", "--", "true"], "invalid _size value: 'x'"),
+        (
+            ["--array", "1-3", "--chunk", "x", "--", "true"],
+            "argument --chunk: 'x' is no number of frames, and not auto",
+        ),
+        (
+            ["--array", "1-3", "--output", "o", "--", "sh", "-c", "echo {frame} > {output}"],
+            "several items would publish",
+        ),
         (["--chunk", "auto", "--", "true"], "--chunk cuts a frame range"),
         (["--frames", "1-3", "--chunk", "auto", "--", "true"], "--chunk auto is for --array"),
         (["--array", "1-3", "--", "echo {nonsense}"], "{nonsense} is none of"),
@@ -87,11 +94,22 @@ def test_outputs_of_an_array(cli: Cli, run_all: RunAll, tmp_path: Path, monkeypa
     ],
 )
 def test_what_cannot_be_submitted_changes_nothing(cli: Cli, arguments: list[str], told: str) -> None:
-    if "invalid" in told:
+    if "argument" in told:
         answer = cli("submit", *arguments)
-        assert answer.code == 2 and "--chunk" in answer.err
+        assert answer.code == 2 and told in answer.err
         return
     assert told in cli.refused("submit", *arguments)
+
+
+def test_an_array_whose_items_do_the_same_is_submitted_with_a_word_of_warning(cli: Cli) -> None:
+    answer = cli("submit", "--array", "1-3", "--output", "o{frame}", "--", "render {output}")
+    assert (answer.code, answer.out) == (0, "job1\n")
+    assert answer.err == (
+        "jobqueue: the command has no {frame}, {start}, {end}, {frames} or {index}; all items do the same\n"
+    )
+    # A single one is nothing to warn of.
+    assert cli.good("submit", "--array", "7", "--", "render") == "job2\n"
+    assert "render {output}\n" in cli.good("tree", "job1")
 
 
 # --- show, log --------------------------------------------------------------------------------------------------------
@@ -135,7 +153,7 @@ def test_what_an_item_has_printed_is_shown(cli: Cli, half_failed: str, run_all: 
 
 
 def test_an_item_that_has_not_run_has_printed_nothing(cli: Cli) -> None:
-    cli.good("submit", "--array", "1-3", "--", "true")
+    cli.good("submit", "--array", "1-3", "--", "true {frame}")
     answer = cli("log", "job1:2")
     assert (answer.code, answer.out) == (0, "")
     assert "job1/job0:2 is ready and has printed nothing" in answer.err
@@ -223,7 +241,7 @@ def test_a_command_waits_for_an_array_that_others_run(cli: Cli, at_each_pause: A
 
 
 def test_a_cancelled_array_is_told_as_such(cli: Cli, queue: jobqueue.JobQueue) -> None:
-    cli.good("submit", "--array", "1-3", "--chunk", "1", "--", "true")
+    cli.good("submit", "--array", "1-3", "--chunk", "1", "--", "true {frame}")
     assert queue.runNextAvailableJob()
     cli.good("cancel", "job1")
     told = cli("show", "--json", "job1/job0").json

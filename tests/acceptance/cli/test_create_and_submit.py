@@ -212,7 +212,7 @@ def test_a_command_without_a_field_is_submitted_with_a_word_of_warning(cli: Cli,
     answer = cli("submit", "--frames", "1-3", "--", "true")
     assert (answer.code, answer.out) == (0, "job1\n")
     assert answer.err == (
-        "jobqueue: the command has no {frame}, {start}, {end} or {frames}; all sub-jobs do the same\n"
+        "jobqueue: the command has no {frame}, {start}, {end}, {frames} or {index}; all sub-jobs do the same\n"
     )
     assert len(nodes(queue_dir)) == 4
     # A single piece is nothing to warn of.
