@@ -557,10 +557,17 @@ SABOTAGES = (
     ),
     Sabotage(
         "what-is-given-back-is-not-owed", "jobqueue/pieces.py",
-        "running._replace(move=running.move + step, span=_cut(running.span, end, begun=True))\n",
-        "running._replace(move=running.move + step, span=Span(running.span.start, end))\n",
+        "move=running.move + self._step(is_for_another), span=_cut(running.span, end, begun=True)\n",
+        "move=running.move + self._step(is_for_another), span=Span(running.span.start, end)\n",
         "what a slow chunk has given back is run by nobody",
         ("tests/unit/test_pieces.py", "tests/unit/test_chunks.py"),
+    ),
+    Sabotage(
+        "committed-for-another-without-a-number-of-its-own", "jobqueue/worker/salvage.py",
+        "done.span.end, is_for_another=True)",
+        "done.span.end)",
+        "whoever clears up a second time makes the spare of a rest once more that was born",
+        ("tests/unit/test_pieces.py",),
     ),
     Sabotage(
         "given-back-without-a-spare", "jobqueue/pieces.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from jobqueue.names import (
     MAX_NODES,
     ClosedToken,
     Duty,
+    Record,
     RunningToken,
     Span,
     Token,
@@ -25,10 +27,11 @@ from jobqueue.names import (
     parse_shard,
     spans_in,
 )
+from jobqueue.params import dumps
 from jobqueue.pieces import rest_of, spare_name
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Ending
-from jobqueue.worker.salvage import isolate
+from jobqueue.worker.salvage import isolate, salvage
 from jobqueue.worker.sweep import sweep
 from tests.soundness import assert_sound
 from tests.support_arrays import Stage, submit
@@ -369,6 +372,31 @@ def test_a_commit_that_is_tried_again_prepares_nothing_anew(stage: Stage) -> Non
     assert stage.spares() == []
     assert stage.store.pieces.bear_here(won, "w-h-0", "w-h-0", 1) is None
     assert stage.spans("ready") == [(2, 8), (8, 10)]
+
+
+def test_whoever_clears_up_once_more_by_an_old_listing_makes_no_second_token_possible(stage: Stage) -> None:
+    """He had died at the spare of the rest, which somebody has made ready since; another one goes on in his place."""
+    running = stage.take(8)
+    note = {"item": 0, "node": running.node, "attempt": running.attempt, "ok": True, "start": 1.5, "end": 2.5}
+    stage.store.share.append_once(stage.job.journal("w-h-0", running.slot), dumps(note).encode() + b"\n")
+
+    def append(_job: int, record: dict[str, Any]) -> Record:
+        assert record["items"] == [0, 1]
+        return stage.record(running, 1)
+
+    def clear_up(seed: int) -> None:
+        share = HookedShare(seed)
+        share.hook = _refuse("rename", errno.EIO, f".{running.node:07d}-00000001")
+        with suppress(OSError):
+            salvage(Store(stage.store.layout.dir, share), "w-h-0", running, append)
+
+    clear_up(1)
+    (won,) = stage.won()
+    assert stage.store.pieces.bear(won, "w-h-0")
+    assert stage.take(8, "w-h-1").span == Span(1, 8)
+    clear_up(2)
+    assert stage.store.pieces.bear(won, "w-h-0") is None
+    assert stage.spans("ready") == [(8, 10)]
 
 
 def test_duties_are_done_only_when_no_chunk_can_be_closed_any_more(stage: Stage, share: HookedShare) -> None:
