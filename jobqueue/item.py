@@ -10,14 +10,14 @@ from jobqueue import control
 from jobqueue import params as codec
 from jobqueue.chunk import ArrayItems
 from jobqueue.errors import JobNotFoundError, JobStateError
-from jobqueue.history import AttemptView, events_of
+from jobqueue.history import AttemptView, ItemAttempt, attempts_of_item
 from jobqueue.journal import read_record
 from jobqueue.layout import AttemptLayout
 from jobqueue.names import SHARD_ITEMS, ClosedToken, Span, Token, parse_shard
 from jobqueue.notes import find_note, results_of
 from jobqueue.reader import JobReader
 from jobqueue.registry import owed
-from jobqueue.state import AnyToken, JobState, raise_if_going
+from jobqueue.state import AnyToken, JobState, Sighting, raise_if_going
 
 
 class Piece(NamedTuple):
@@ -190,42 +190,48 @@ class ItemReader:
 
     def attempts(self, item: int) -> list[AttemptView]:
         """The attempts of an item, in their order."""
-        piece, found = self.find(item), []
-        events = events_of(self.reader.store, self.reader.job, self.node.node, Span(item, item + 1))
-        for event in events:
-            if event.fields.get("event") == "start":
-                number, start = event.fields["attempt"], event.fields["items"][0]
-                files = self.reader.job.chunk(self.reader.place, start, number)
-                died = next((one.fields for one in events if _has_died(one.fields, number)), None)
-                is_latest = piece.token is not None and piece.token.attempt == number
-                told = (self.note(item, piece) if is_latest else died) or {}
-                state = _state(piece.state if is_latest else None, died)
-                began, end, why = told.get("start") or event.fields.get("time"), told.get("end"), told.get("error")
-                found.append(AttemptView(number, state, event.worker, began, end, why, files.dir))
-        return sorted(found, key=lambda view: view.attempt)
+        return [attempt.view for attempt in self._attempts(item, self.find(item))]
+
+    def latest(self, item: int, piece: Piece) -> AttemptView | None:
+        """The attempt that a token counts last of an item; ``None`` before the first."""
+        number = piece.token.attempt if piece.token else 0
+        return next((one.view for one in self._attempts(item, piece) if one.view.attempt == number), None)
+
+    def _attempts(self, item: int, piece: Piece) -> list[ItemAttempt]:
+        seen = Sighting(piece.state, piece.token, piece.worker)
+        return attempts_of_item(self.reader.store, self.reader.job, self.node, item, seen)
 
     def printed(self, item: int, attempt: int | None = None) -> Printed | None:
         """What an attempt of an item has printed, of the latest one by default; ``None``: there is none.
 
-        Of an attempt that has noted nothing of it that is all that its chunk has printed after the items before.
+        Of an attempt that has noted nothing of it that is what its chunk has printed after the items before, once these
+        have ended.
         """
-        views = [view for view in self.attempts(item) if attempt in (None, view.attempt)]
-        if not views:
-            return None
-        view, share = views[-1], self.reader.store.share
-        files = AttemptLayout(view.directory)
-        node, job = self.node.node, self.reader.job
-        note = find_note(share, job, item, node, view.attempt)
-        before = find_note(share, job, item - 1, node, view.attempt) if note is None and item else None
-        texts = {}
-        for name, path in (("stdout", files.stdout), ("stderr", files.stderr)):
-            data = share.read_or_none(path) or b""
-            at, end = (note or {}).get(name, (0, 0)) if note else ((before or {}).get(name, (0, 0))[1], len(data))
-            texts[name] = data[at:end]
+        while True:
+            one = self._attempt(item, attempt)
+            if one is None:
+                return None
+            found = self._printed(one)
+            # RACE: what was read of an item that has ended meanwhile may be what the next one has printed.
+            if one.noted.note is not None or one == self._attempt(item, attempt):
+                return found
+
+    def _attempt(self, item: int, attempt: int | None) -> ItemAttempt | None:
+        found = [one for one in self._attempts(item, self.find(item)) if attempt in (None, one.view.attempt)]
+        return found[-1] if found else None
+
+    def _printed(self, one: ItemAttempt) -> Printed:
+        share, note = self.reader.store.share, one.noted.note
+        files, texts = AttemptLayout(one.view.directory), {}
+        if note is not None or one.has_begun:
+            for name, path in (("stdout", files.stdout), ("stderr", files.stderr)):
+                data = share.read_or_none(path) or b""
+                at, end = note.get(name, (0, 0)) if note else (one.noted.printed.get(name, 0), len(data))
+                texts[name] = data[at:end]
         trace = (note or {}).get("traceback")
         if trace:
             texts["traceback"] = trace.encode("utf-8", "backslashreplace")
-        return Printed(view.attempt, texts)
+        return Printed(one.view.attempt, texts)
 
 
 class Printed(NamedTuple):
@@ -238,16 +244,6 @@ class Printed(NamedTuple):
 
     attempt: int
     texts: dict[str, bytes]
-
-
-def _has_died(fields: dict[str, Any], attempt: int) -> bool:
-    return fields["attempt"] == attempt and fields.get("ending") is not None
-
-
-def _state(latest: JobState | None, died: dict[str, Any] | None) -> str:
-    if latest is not None and latest not in (JobState.READY, JobState.BLOCKED):
-        return str(latest.value)
-    return str(died["ending"]) if died else "given back"
 
 
 class ItemHandle:
@@ -293,20 +289,26 @@ class ItemHandle:
     @property
     def worker(self) -> str | None:
         """Who runs it or has run it; ``None`` before."""
-        return self._reader.find(self.index).worker
-
-    def _note(self) -> dict[str, Any]:
-        return self._reader.note(self.index, self._reader.find(self.index)) or {}
+        piece = self._reader.find(self.index)
+        view = self._reader.latest(self.index, piece)
+        # The token names whoever has committed it: after a death that is the worker that has swept.
+        return view.worker if view else piece.worker
 
     @property
     def startTime(self) -> float | None:
-        """When its latest attempt began, seconds since the epoch by the worker's clock; ``None`` before its end."""
-        return self._note().get("start")
+        """When its latest attempt began, seconds since the epoch by the worker's clock; ``None`` before.
+
+        Of an attempt that could not note it that is when the item before it had ended.
+        """
+        view = self._reader.latest(self.index, self._reader.find(self.index))
+        return view.began if view else None
 
     @property
     def endTime(self) -> float | None:
         """When it ended, by the worker's clock; ``None`` before."""
-        return self._note().get("end")
+        piece = self._reader.find(self.index)
+        view = self._reader.latest(self.index, piece) if isinstance(piece.token, ClosedToken) else None
+        return view.ended if view else None
 
     @property
     def error(self) -> str | None:
