@@ -16,7 +16,7 @@ from jobqueue.layout import AttemptLayout
 from jobqueue.names import SHARD_ITEMS, ClosedToken, Span, Token, parse_shard
 from jobqueue.notes import find_note, results_of
 from jobqueue.reader import JobReader
-from jobqueue.registry import owed
+from jobqueue.registry import owed, worker_names
 from jobqueue.state import AnyToken, JobState, Sighting, raise_if_going
 
 
@@ -206,6 +206,9 @@ class ItemReader:
 
         Of an attempt that has noted nothing of it that is what its chunk has printed after the items before, once these
         have ended.
+
+        CRASH: what is printed is copied to the share twice a second, and a note gets there at once. So a worker that
+        dies can leave items that have finished without what they printed.
         """
         while True:
             one = self._attempt(item, attempt)
@@ -221,17 +224,20 @@ class ItemReader:
         return found[-1] if found else None
 
     def _printed(self, one: ItemAttempt) -> Printed:
-        share, note = self.reader.store.share, one.noted.note
-        files, texts = AttemptLayout(one.view.directory), {}
+        share, note, worker = self.reader.store.share, one.noted.note, one.view.worker
+        # RACE: a worker that leaves has saved what was printed before, so its name is looked for before that is read.
+        is_gone = worker not in worker_names(self.reader.queue)
+        files, texts, missing = AttemptLayout(one.view.directory), {}, 0
         if note is not None or one.has_begun:
             for name, path in (("stdout", files.stdout), ("stderr", files.stderr)):
                 data = share.read_or_none(path) or b""
                 at, end = note.get(name, (0, 0)) if note else (one.noted.printed.get(name, 0), len(data))
                 texts[name] = data[at:end]
+                missing += max(0, end - at - len(texts[name]))
         trace = (note or {}).get("traceback")
         if trace:
             texts["traceback"] = trace.encode("utf-8", "backslashreplace")
-        return Printed(one.view.attempt, texts)
+        return Printed(one.view.attempt, texts, missing, worker if is_gone else None)
 
 
 class Printed(NamedTuple):
@@ -240,10 +246,14 @@ class Printed(NamedTuple):
     Attributes:
         attempt: its number.
         texts: by ``stdout``, ``stderr`` and ``traceback``, as far as there is something.
+        missing: how many bytes more it has printed, by its note.
+        lost_with: the worker with which these are lost; ``None``: it is there, and has not copied them yet.
     """
 
     attempt: int
     texts: dict[str, bytes]
+    missing: int = 0
+    lost_with: str | None = None
 
 
 class ItemHandle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,27 @@ def test_what_an_item_has_printed_is_shown(cli: Cli, half_failed: str, run_all: 
     assert "has no attempt 3" in cli.refused("log", "--attempt", "3", "job1:1")
 
 
+def test_what_a_worker_has_taken_with_it_is_named(cli: Cli, half_failed: str, queue_dir: Path) -> None:
+    """As if it had been killed before it copied what the last item had printed."""
+    (stdout,) = queue_dir.glob("job1/job0/.chunks/*/00000000.1/stdout")
+    stdout.write_bytes(stdout.read_bytes()[:-3])
+    worker = cli("show", "--json", "job1:3").json["worker"]
+    (queue_dir / "workers" / worker).mkdir(exist_ok=True)
+    answer = cli("log", "--stdout", "job1:3")
+    assert (answer.code, answer.out) == (0, "frame")
+    assert answer.err == "jobqueue: 3 bytes that job1/job0:3 has printed have not been copied yet\n"
+    shutil.rmtree(queue_dir / "workers" / worker)
+    lost = f"that job1/job0:3 has printed were lost with the worker {worker}\n"
+    assert cli("log", "--stdout", "job1:3").err == f"jobqueue: 3 bytes {lost}"
+    stdout.unlink()
+    answer = cli("log", "--stdout", "job1:3")
+    assert (answer.code, answer.out, answer.err) == (0, "", f"jobqueue: 8 bytes {lost}")
+    told = cli("log", "--json", "job1:3").json
+    assert (told["stdout"], told["stderr"], told["missing"]) == ("", "warn\n", 8)
+    assert cli("log", "--json", "job1:2").json["missing"] == 8
+    assert cli("log", "--json", "job1:4").json["missing"] == 0
+
+
 def test_an_item_that_has_not_run_has_printed_nothing(cli: Cli) -> None:
     cli.good("submit", "--array", "1-3", "--", "true")
     answer = cli("log", "job1:2")
@@ -148,7 +170,7 @@ def test_an_item_that_has_not_run_has_printed_nothing(cli: Cli) -> None:
         (["show", "job1:1-2"], "are 2 items; name one"),
         (["log", "job1:1-2"], "are 2 items; name one"),
         (["log", "job1:x"], "no frame range"),
-        (["log", "--follow", "job1:1"], "--follow shows a job"),
+        (["log", "--follow", "job1:1"], "--follow is for jobs, not for items"),
         (["log", "job1/job0"], "is an array"),
         (["log", "--follow", "job1/job0"], "is an array"),
         (["log", "--attempt", "1", "job1/job0"], "is an array"),
