@@ -50,12 +50,17 @@ class ItemReader:
         self.reader = reader
         self.node = reader.node()
         if self.node.array is None:
-            raise JobStateError(f"{reader.name} is no array, so it has no items", reader.job.node_dir(reader.place))
+            raise JobStateError(f"{reader.name} is no array, so it has no items", self.location)
         self.items = reader.wherever(lambda: ArrayItems(reader.store, reader.job, self.node))
 
     @property
     def count(self) -> int:
         return self.items.info.length
+
+    @property
+    def location(self) -> str:
+        """The array's directory."""
+        return self.reader.job.node_dir(self.reader.place)
 
     def name(self, span: Span) -> str:
         """What people call some of them: ``job100/job3:17-25``."""
@@ -65,8 +70,11 @@ class ItemReader:
         """The place of an item, from 0, that people call by its frame, or by its place where there are no frames.
 
         Raises:
+            TypeError: it is no int.
             JobNotFoundError: there is none of this name.
         """
+        if type(name) is not int:
+            raise TypeError(f"an item's name has to be an int, not {type(name).__name__}")
         at = self.items.frames.find(name) if self.items.frames is not None else name
         if at is None or not 0 <= at < self.count:
             what = "frame" if self.items.frames is not None else "item"
@@ -91,12 +99,16 @@ class ItemReader:
                     return found
             if found := self._in("cancelled", self.reader.job.cancelled, item):
                 return found
-            for files, _, token in owed(self.reader.store):
-                is_its = (token.job, token.node) == (self.reader.number, self.node.node)
-                if is_its and token.span.start <= item < token.span.end:
-                    return Piece(JobState.RUNNING, Span(token.span.start, token.span.end), token, files.worker)
+            for piece in self._running():
+                if piece.span.start <= item < piece.span.end:
+                    return piece
         raise_if_going(self.reader.store, self.reader.job)
         return Piece(JobState.RUNNING, Span(item, item + 1), None, None)
+
+    def _running(self) -> Iterator[Piece]:
+        for files, _, token in owed(self.reader.store):
+            if (token.job, token.node) == (self.reader.number, self.node.node):
+                yield Piece(JobState.RUNNING, Span(token.span.start, token.span.end), token, files.worker)
 
     def _shards_before(self, folder: str, item: int) -> list[str]:
         """The shards that may hold it, the likeliest first: a token lies where its first item belongs."""
@@ -128,10 +140,12 @@ class ItemReader:
                 yield Piece(JobState(folder), token.span, token, worker)
 
     def pieces(self, state: JobState) -> list[Piece]:
-        """All tokens in a state, in the order of their items; not of those that run."""
+        """All tokens in a state, in the order of their items; of those that run one may be there twice, as it moved."""
         return self.reader.wherever(lambda: self._pieces(state))
 
     def _pieces(self, state: JobState) -> list[Piece]:
+        if state is JobState.RUNNING:
+            return sorted(self._running(), key=lambda piece: piece.span)
         if state in (JobState.FINISHED, JobState.FAILED):
             places = self.reader.store.pieces.shards(self.reader.job, state.value, self.node.node)
         else:
@@ -351,6 +365,36 @@ class ItemHandle:
             raise JobStateError(f"the record of {self.name} is lost, and its result with it")
         return codec.decode(note.get("result"))
 
+    @property
+    def stdout(self) -> str:
+        """What its latest attempt has printed so far, as text; ``""`` if nothing."""
+        return self._printed("stdout")
+
+    @property
+    def stderr(self) -> str:
+        """What its latest attempt has printed so far to the standard error, as text; ``""`` if nothing."""
+        return self._printed("stderr")
+
+    @property
+    def traceback(self) -> str:
+        """The traceback of its latest attempt, if that raised an exception; else ``""``."""
+        return self._printed("traceback")
+
+    def _printed(self, name: str) -> str:
+        printed = self._reader.printed(self.index)
+        return printed.texts.get(name, b"").decode("utf-8", "replace") if printed else ""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ItemHandle):
+            return NotImplemented
+        return (self._reader.location, self.index) == (other._reader.location, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self._reader.location, self.index))
+
+    def __repr__(self) -> str:
+        return f"<ItemHandle {self.name}>"
+
     def __str__(self) -> str:
         return f"{self.name}, {self.state.value}"
 
@@ -358,6 +402,9 @@ class ItemHandle:
 def retry_items(items: Iterable[ItemHandle]) -> int:
     """Makes items of one array that have failed ready again; see `jobqueue.queue.JobQueue.retryItems`."""
     chosen = list(items)
+    for item in chosen:
+        if not isinstance(item, ItemHandle):
+            raise TypeError(f"items has to be several ItemHandles, not {type(item).__name__}")
     if not chosen:
         return 0
     reader = chosen[0].reader.reader

@@ -199,6 +199,7 @@ class JobQueue:
 
         Raises:
             JobStateError: one has not failed; nothing was changed then.
+            TypeError: one is no handle of an item; the same.
         """
         from jobqueue.item import retry_items
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import jobqueue
+from jobqueue.errors import JobStateError
 from jobqueue.proc import JobProc
 from jobqueue.state import JobState
 from jobqueue.worker.aftermath import Ending
@@ -192,3 +193,68 @@ def test_a_finished_item_whose_note_is_lost_says_so(shop: Shop) -> None:
         lines = [line for line in journal.read_bytes().splitlines(keepends=True) if not line.startswith(b'{"item":1,')]
         journal.write_bytes(b"".join(lines))
     assert _told(array, 1) == [("finished", "record lost")]
+
+
+# --- handles ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_script_reads_what_an_item_has_printed(shop: Shop) -> None:
+    array = shop.submit(3)
+
+    def says_and_fails(proc: Any) -> None:
+        _says(proc)
+        _fails(proc)
+
+    assert (array.item(0).stdout, array.item(0).stderr, array.item(0).traceback) == ("", "", "")
+    theatre.acts = {1: says_and_fails, 2: lambda _: sys.stdout.buffer.write(b"\xff\n")}
+    shop.worker.run_all()
+    silent, bad, odd = array.listItems()
+    assert (silent.stdout, silent.stderr, silent.traceback) == ("", "", "")
+    assert (bad.stdout, bad.stderr) == ("secret of 1\n", "sorrow of 1\n")
+    assert bad.traceback.endswith("RuntimeError: no licence\n")
+    assert (odd.stdout, odd.traceback) == ("\N{REPLACEMENT CHARACTER}\n", "")
+
+
+def test_handles_of_one_item_are_equal(shop: Shop) -> None:
+    first, second = shop.submit(3), shop.submit(3)
+    assert first.item(1) == first.listItems()[1] == shop.queue.findItems("job1:1")[0]
+    assert len({first.item(1), first.item(1), first.item(2), second.item(1)}) == 3
+    assert first.item(1) != "job1/job0:1"
+    assert repr(first.item(1)) == "<ItemHandle job1/job0:1>"
+
+
+def test_items_that_run_are_listed_as_such(shop: Shop) -> None:
+    array = shop.submit(6, chunk=4)
+    seen = []
+
+    def looks(_: JobProc) -> None:
+        seen.append([item.index for item in array.listItems(JobState.RUNNING)])
+
+    theatre.acts = {2: looks}
+    assert array.listItems(JobState.RUNNING) == []
+    shop.worker.step()
+    assert seen == [[0, 1, 2, 3]]
+    assert array.listItems(JobState.RUNNING) == []
+
+
+def test_what_is_of_a_wrong_kind_is_said_to_be_so(shop: Shop) -> None:
+    array = shop.submit(3)
+    wrong: Any
+    for wrong in ("1", 1.0, None, True):
+        with pytest.raises(TypeError, match="an item's name has to be an int, not"):
+            array.item(wrong)
+    for wrong in ("failed", 1, [JobState.FAILED]):
+        with pytest.raises(TypeError, match="state has to be a JobState, not"):
+            array.listItems(wrong)
+    for wrong in ([array], [array.item(1), "job1:2"], ["job1:1"]):
+        with pytest.raises(TypeError, match="items has to be several ItemHandles, not"):
+            shop.queue.retryItems(wrong)
+
+
+@pytest.mark.parametrize(
+    "name", ["runningDir", "progressFile", "statusLineFile", "procTracebackFile", "stdoutFile", "stderrFile"]
+)
+def test_an_array_has_no_files_of_an_attempt(shop: Shop, name: str) -> None:
+    array = shop.submit(3)
+    with pytest.raises(JobStateError, match=r"job1/job0 is an array.*item\(NAME\)\.stdout"):
+        getattr(array, name)
