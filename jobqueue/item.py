@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jobqueue import control
@@ -81,6 +81,16 @@ class ItemReader:
             every = self.items.name(Span(0, self.count))
             raise JobNotFoundError(f"{self.reader.name} has no {what} {name}; there are {every}", self.reader.job.dir)
         return at
+
+    def raise_if_missing(self, names: range) -> None:
+        """Raises `JobNotFoundError` if there is no item of one of some names, as `index` does it."""
+        parts = [range(self.count)] if self.items.frames is None else self.items.frames.parts
+        for part in parts:
+            if names[0] in part and names[-1] in part and names.step % part.step == 0:
+                # So are all between.
+                return
+        for name in names:
+            self.index(name)
 
     # --- tokens --------------------------------------------------------------------------------------------------
 
@@ -399,6 +409,45 @@ class ItemHandle:
         return f"{self.name}, {self.state.value}"
 
 
+class Selection:
+    """Items of an array that somebody has named; of ten million nothing is made for each.
+
+    Args:
+        reader: of the array.
+        names: their names, part by part.
+
+    Raises:
+        JobNotFoundError: there is none of one of the names.
+    """
+
+    def __init__(self, reader: ItemReader, names: Sequence[range]) -> None:
+        self.reader = reader
+        self._names = names
+        for part in names:
+            reader.raise_if_missing(part)
+
+    def __len__(self) -> int:
+        """How many names there are; one may be there twice."""
+        return sum(map(len, self._names))
+
+    def __iter__(self) -> Iterator[int]:
+        """Their places, in the order in which they were named."""
+        return (self.reader.index(name) for part in self._names for name in part)
+
+    def handles(self) -> list[ItemHandle]:
+        """A handle for each, each once."""
+        return [ItemHandle(self.reader, index) for index in dict.fromkeys(self)]
+
+    def retry(self) -> int:
+        """Makes them ready again, as `jobqueue.queue.JobQueue.retryItems` does it."""
+        return _retry(self.reader, self)
+
+
+def _retry(array: ItemReader, items: Iterable[int]) -> int:
+    reader = array.reader
+    return control.retry_items(reader.queue, reader.number, array.node.node, items, array.name)
+
+
 def retry_items(items: Iterable[ItemHandle]) -> int:
     """Makes items of one array that have failed ready again; see `jobqueue.queue.JobQueue.retryItems`."""
     chosen = list(items)
@@ -407,9 +456,7 @@ def retry_items(items: Iterable[ItemHandle]) -> int:
             raise TypeError(f"items has to be several ItemHandles, not {type(item).__name__}")
     if not chosen:
         return 0
-    reader = chosen[0].reader.reader
     arrays = {(item.reader.reader.number, item.reader.node.node) for item in chosen}
     if len(arrays) > 1:
         raise JobStateError("these are items of several arrays; try those of one array again at a time")
-    wanted = {item.index for item in chosen}
-    return control.retry_items(reader.queue, reader.number, reader.node().node, wanted, chosen[0].reader.name)
+    return _retry(chosen[0].reader, (item.index for item in chosen))
