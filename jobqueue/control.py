@@ -157,28 +157,29 @@ def _open_for_retry(store: Store, number: int) -> JobLayout:
     return job
 
 
-def retry_items(store: Store, number: int, node: int, items: Collection[int], named: Callable[[Span], str]) -> int:
+def retry_items(store: Store, number: int, node: int, items: Iterable[int], named: Callable[[Span], str]) -> int:
     """Some items of an array that have failed become ready again; how many.
 
     Args:
         store: the queue.
         number: of the top-level job.
         node: the array.
-        items: by their places.
+        items: by their places; taken up to the first one that has not failed.
         named: what people call some of them.
 
     Raises:
         JobStateError: one of them has not failed, or has failed in a chunk with others, or the top-level job is done.
     """
     job = _open_for_retry(store, number)
-    found = [
-        (place, token) for place, token in store.pieces.closed(job, "failed", node) if _wanted(token, items, named)
-    ]
-    missing = set(items).difference(*(range(token.span.start, token.span.end) for _, token in found if token.span))
-    if missing:
-        name = named(Span(min(missing), min(missing) + 1))
-        raise JobStateError(f"{name} has not failed; only what has failed can be tried again", job.dir)
-    return _retry_pieces(store, job, found)
+    failed = list(store.pieces.closed(job, "failed", node))
+    retriable = {item for _, token in failed if token.span for item in range(token.span.start, token.span.end)}
+    wanted = set()
+    for item in items:
+        if item not in retriable:
+            name = named(Span(item, item + 1))
+            raise JobStateError(f"{name} has not failed; only what has failed can be tried again", job.dir)
+        wanted.add(item)
+    return _retry_pieces(store, job, [(place, token) for place, token in failed if _wanted(token, wanted, named)])
 
 
 def _retry_pieces(store: Store, job: JobLayout, pieces: Iterable[tuple[str, ClosedToken]]) -> int:

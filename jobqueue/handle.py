@@ -9,6 +9,7 @@ from jobqueue import params as codec
 from jobqueue.archiving import archive
 from jobqueue.errors import JobStateError
 from jobqueue.item import ItemHandle, ItemReader
+from jobqueue.layout import AttemptLayout
 from jobqueue.names import ClosedToken, RunningToken, WonToken, job_name, parse_job_number
 from jobqueue.reader import JobReader
 from jobqueue.state import JobState
@@ -25,6 +26,7 @@ class JobHandle:
 
     Raises:
         JobNotFoundError: the job was deleted (from everything but `name`, `number` and the paths of directories).
+        JobStateError: it is an array, which has no attempts of its own (from the paths of an attempt and its files).
     """
 
     def __init__(self, store: Store, number: int, node: int | None, place: str) -> None:
@@ -90,7 +92,10 @@ class JobHandle:
 
     @property
     def startTime(self) -> float | None:
-        """When its latest attempt began, in seconds since the epoch, by the worker's clock; ``None`` before."""
+        """When its latest attempt began, in seconds since the epoch, by the worker's clock.
+
+        ``None`` before, and of an array, whose items have attempts of their own.
+        """
         seen = self._reader.look()
         start: float | None = (self._reader.record(seen) or {}).get("start")
         if start is None:
@@ -100,7 +105,7 @@ class JobHandle:
 
     @property
     def endTime(self) -> float | None:
-        """When it ended, in seconds since the epoch, by the worker's clock; ``None`` before."""
+        """When it ended, in seconds since the epoch, by the worker's clock; ``None`` before, and of an array."""
         return (self._reader.record(self._reader.look()) or {}).get("end")
 
     @property
@@ -126,12 +131,12 @@ class JobHandle:
 
     @property
     def worker(self) -> str | None:
-        """The name of the worker that runs it or has run it; ``None`` before."""
+        """The name of the worker that runs it or has run it; ``None`` before, and of an array."""
         return self._reader.look().worker
 
     @property
     def attempt(self) -> int:
-        """The number of its latest attempt, 0 before the first."""
+        """The number of its latest attempt, 0 before the first, and of an array."""
         return self._reader.look().attempt
 
     @property
@@ -217,6 +222,7 @@ class JobHandle:
         Raises:
             JobNotFoundError: there is none of this name.
             JobStateError: it is no array.
+            TypeError: it is no int.
         """
         reader = ItemReader(self._reader)
         return ItemHandle(reader, reader.index(name))
@@ -235,16 +241,21 @@ class JobHandle:
         """The items of an array in their order.
 
         Args:
-            state: only those in this state, other than running; by default all.
+            state: only those in this state; by default all. What a slot has taken is running, as in `ItemHandle.state`.
 
         Raises:
             JobStateError: it is no array.
+            TypeError: ``state`` is no `JobState`.
         """
+        if state is not None and not isinstance(state, JobState):
+            raise TypeError(f"state has to be a JobState, not {type(state).__name__}")
         reader = ItemReader(self._reader)
         if state is None:
             return [ItemHandle(reader, index) for index in range(reader.count)]
-        spans = (piece.span for piece in reader.pieces(state))
-        return [ItemHandle(reader, index) for span in spans for index in range(span.start, span.end)]
+        spans = [piece.span for piece in reader.pieces(state)]
+        # RACE: what moves while it is listed is there twice.
+        indexes = dict.fromkeys(index for span in spans for index in range(span.start, span.end))
+        return [ItemHandle(reader, index) for index in indexes]
 
     # --- what can be done to it ----------------------------------------------------------------------------------
 
@@ -334,6 +345,12 @@ class JobHandle:
 
     # --- what lies on disk ---------------------------------------------------------------------------------------
 
+    def _attempt(self) -> AttemptLayout:
+        if self._reader.node().array is not None:
+            reason = f"{self.name} is an array, whose items run in directories of their chunks"
+            raise JobStateError(f"{reason}: item(NAME).stdout is what one has printed", self.location)
+        return self._reader.attempt()
+
     @property
     def archiveFile(self) -> str | None:
         """The file that holds the hierarchy once it is archived; then there is nothing at any of the paths below."""
@@ -343,7 +360,7 @@ class JobHandle:
     @property
     def runningDir(self) -> str:
         """The directory of its latest attempt, or of the first one to come."""
-        return self._reader.attempt().dir
+        return self._attempt().dir
 
     @property
     def finishedDir(self) -> str:
@@ -383,12 +400,12 @@ class JobHandle:
     @property
     def progressFile(self) -> str:
         """The file that says how far its latest attempt is; it is there once progress or status was set."""
-        return self._reader.attempt().status
+        return self._attempt().status
 
     @property
     def statusLineFile(self) -> str:
         """The file that says what its latest attempt is doing."""
-        return self._reader.attempt().status
+        return self._attempt().status
 
     @property
     def errorMarkerFile(self) -> str | None:
@@ -401,17 +418,17 @@ class JobHandle:
     @property
     def procTracebackFile(self) -> str:
         """The traceback of its latest attempt, if that raised an exception."""
-        return self._reader.attempt().traceback
+        return self._attempt().traceback
 
     @property
     def stdoutFile(self) -> str:
         """What its latest attempt printed; the file is there once it has printed something."""
-        return self._reader.attempt().stdout
+        return self._attempt().stdout
 
     @property
     def stderrFile(self) -> str:
         """What its latest attempt printed to the standard error."""
-        return self._reader.attempt().stderr
+        return self._attempt().stderr
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, JobHandle):

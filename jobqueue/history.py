@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from jobqueue.hierarchy import Node
 from jobqueue.journal import events
 from jobqueue.layout import JobLayout
 from jobqueue.names import ClosedToken, RunningToken, Span, Token, WonToken
+from jobqueue.notes import Noted, noted_of
 from jobqueue.state import AnyToken, JobState, Sighting
 from jobqueue.store import Store
 
@@ -114,6 +116,65 @@ def _view(number: int, found: list[Event], directory: str, seen: Sighting) -> At
     worker = _who_ran(start, end, token, seen)
     began = start.fields.get("time") if start else fields.get("start")
     return AttemptView(number, state, worker, began, fields.get("end"), reason, directory)
+
+
+class ItemAttempt(NamedTuple):
+    """One attempt of an item of an array.
+
+    Attributes:
+        view: the attempt; its directory is that of the chunk. It began when the item before it had ended, where it has
+            noted nothing itself; ``None`` where the chunk had not come to it.
+        noted: what it has noted.
+        has_begun: whether the chunk had come to it, as far as notes tell.
+    """
+
+    view: AttemptView
+    noted: Noted
+    has_begun: bool
+
+
+def attempts_of_item(store: Store, job: JobLayout, node: Node, item: int, seen: Sighting) -> list[ItemAttempt]:
+    """The attempts of an item of an array, from the first to the latest.
+
+    Args:
+        store: the queue.
+        job: the top-level job.
+        node: the array.
+        item: the item.
+        seen: where the token is that stands for it.
+
+    Files:
+        Reads every journal of the hierarchy, twice.
+    """
+    found = events_of(store, job, node.node, Span(item, item + 1))
+    starts = {event.fields["attempt"]: event for event in found if event.fields.get("event") == "start"}
+    first = {number: start.fields["items"][0] for number, start in starts.items()}
+    noted = noted_of(store.share, job, node.node, item, first)
+    is_by_chunk = node.array is not None and node.array.is_by_chunk
+    told = []
+    for number in sorted(starts):
+        ends = [event for event in found if event.fields["attempt"] == number and "ending" in event.fields]
+        has_begun = noted[number].is_next or is_by_chunk
+        directory = job.chunk(node.place, first[number], number).dir
+        view = _view_of_item(number, starts[number], ends, noted[number], seen)
+        began = view.began if has_begun or noted[number].note else None
+        told.append(ItemAttempt(view._replace(began=began, directory=directory), noted[number], has_begun))
+    return told
+
+
+def _view_of_item(number: int, start: Event, ends: list[Event], noted: Noted, seen: Sighting) -> AttemptView:
+    """`ends` is what those have written who have ended its process, or found it dead."""
+    note = noted.note or {}
+    token = seen.token if seen.attempt == number else None
+    fields = ends[-1].fields if ends else note
+    if isinstance(token, ClosedToken):
+        fields = next((event.fields for event in ends if _is_meant(token, event)), note)
+    elif isinstance(token, RunningToken | WonToken):
+        fields = {}
+    began = note.get("start") or noted.before or start.fields.get("time")
+    reason = fields.get("error") or ("record lost" if isinstance(token, ClosedToken) and not fields else None)
+    state = _state(token, seen.state, fields)
+    return AttemptView(number, state, start.worker, began, fields.get("end"), reason, "")
 
 
 def _who_ran(start: Event | None, end: Event | None, token: AnyToken | None, seen: Sighting) -> str | None:

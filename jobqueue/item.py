@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jobqueue import control
 from jobqueue import params as codec
 from jobqueue.chunk import ArrayItems
 from jobqueue.errors import JobNotFoundError, JobStateError
-from jobqueue.history import AttemptView, events_of
+from jobqueue.history import AttemptView, ItemAttempt, attempts_of_item
 from jobqueue.journal import read_record
 from jobqueue.layout import AttemptLayout
 from jobqueue.names import SHARD_ITEMS, ClosedToken, Span, Token, parse_shard
 from jobqueue.notes import find_note, results_of
 from jobqueue.reader import JobReader
-from jobqueue.registry import owed
-from jobqueue.state import AnyToken, JobState, raise_if_going
+from jobqueue.registry import owed, worker_names
+from jobqueue.state import AnyToken, JobState, Sighting, raise_if_going
 
 
 class Piece(NamedTuple):
@@ -50,12 +50,17 @@ class ItemReader:
         self.reader = reader
         self.node = reader.node()
         if self.node.array is None:
-            raise JobStateError(f"{reader.name} is no array, so it has no items", reader.job.node_dir(reader.place))
+            raise JobStateError(f"{reader.name} is no array, so it has no items", self.location)
         self.items = reader.wherever(lambda: ArrayItems(reader.store, reader.job, self.node))
 
     @property
     def count(self) -> int:
         return self.items.info.length
+
+    @property
+    def location(self) -> str:
+        """The array's directory."""
+        return self.reader.job.node_dir(self.reader.place)
 
     def name(self, span: Span) -> str:
         """What people call some of them: ``job100/job3:17-25``."""
@@ -65,14 +70,27 @@ class ItemReader:
         """The place of an item, from 0, that people call by its frame, or by its place where there are no frames.
 
         Raises:
+            TypeError: it is no int.
             JobNotFoundError: there is none of this name.
         """
+        if type(name) is not int:
+            raise TypeError(f"an item's name has to be an int, not {type(name).__name__}")
         at = self.items.frames.find(name) if self.items.frames is not None else name
         if at is None or not 0 <= at < self.count:
             what = "frame" if self.items.frames is not None else "item"
             every = self.items.name(Span(0, self.count))
             raise JobNotFoundError(f"{self.reader.name} has no {what} {name}; there are {every}", self.reader.job.dir)
         return at
+
+    def raise_if_missing(self, names: range) -> None:
+        """Raises `JobNotFoundError` if there is no item of one of some names, as `index` does it."""
+        parts = [range(self.count)] if self.items.frames is None else self.items.frames.parts
+        for part in parts:
+            if names[0] in part and names[-1] in part and names.step % part.step == 0:
+                # So are all between.
+                return
+        for name in names:
+            self.index(name)
 
     # --- tokens --------------------------------------------------------------------------------------------------
 
@@ -91,12 +109,16 @@ class ItemReader:
                     return found
             if found := self._in("cancelled", self.reader.job.cancelled, item):
                 return found
-            for files, _, token in owed(self.reader.store):
-                is_its = (token.job, token.node) == (self.reader.number, self.node.node)
-                if is_its and token.span.start <= item < token.span.end:
-                    return Piece(JobState.RUNNING, Span(token.span.start, token.span.end), token, files.worker)
+            for piece in self._running():
+                if piece.span.start <= item < piece.span.end:
+                    return piece
         raise_if_going(self.reader.store, self.reader.job)
         return Piece(JobState.RUNNING, Span(item, item + 1), None, None)
+
+    def _running(self) -> Iterator[Piece]:
+        for files, _, token in owed(self.reader.store):
+            if (token.job, token.node) == (self.reader.number, self.node.node):
+                yield Piece(JobState.RUNNING, Span(token.span.start, token.span.end), token, files.worker)
 
     def _shards_before(self, folder: str, item: int) -> list[str]:
         """The shards that may hold it, the likeliest first: a token lies where its first item belongs."""
@@ -128,10 +150,12 @@ class ItemReader:
                 yield Piece(JobState(folder), token.span, token, worker)
 
     def pieces(self, state: JobState) -> list[Piece]:
-        """All tokens in a state, in the order of their items; not of those that run."""
+        """All tokens in a state, in the order of their items; of those that run one may be there twice, as it moved."""
         return self.reader.wherever(lambda: self._pieces(state))
 
     def _pieces(self, state: JobState) -> list[Piece]:
+        if state is JobState.RUNNING:
+            return sorted(self._running(), key=lambda piece: piece.span)
         if state in (JobState.FINISHED, JobState.FAILED):
             places = self.reader.store.pieces.shards(self.reader.job, state.value, self.node.node)
         else:
@@ -190,42 +214,54 @@ class ItemReader:
 
     def attempts(self, item: int) -> list[AttemptView]:
         """The attempts of an item, in their order."""
-        piece, found = self.find(item), []
-        events = events_of(self.reader.store, self.reader.job, self.node.node, Span(item, item + 1))
-        for event in events:
-            if event.fields.get("event") == "start":
-                number, start = event.fields["attempt"], event.fields["items"][0]
-                files = self.reader.job.chunk(self.reader.place, start, number)
-                died = next((one.fields for one in events if _has_died(one.fields, number)), None)
-                is_latest = piece.token is not None and piece.token.attempt == number
-                told = (self.note(item, piece) if is_latest else died) or {}
-                state = _state(piece.state if is_latest else None, died)
-                began, end, why = told.get("start") or event.fields.get("time"), told.get("end"), told.get("error")
-                found.append(AttemptView(number, state, event.worker, began, end, why, files.dir))
-        return sorted(found, key=lambda view: view.attempt)
+        return [attempt.view for attempt in self._attempts(item, self.find(item))]
+
+    def latest(self, item: int, piece: Piece) -> AttemptView | None:
+        """The attempt that a token counts last of an item; ``None`` before the first."""
+        number = piece.token.attempt if piece.token else 0
+        return next((one.view for one in self._attempts(item, piece) if one.view.attempt == number), None)
+
+    def _attempts(self, item: int, piece: Piece) -> list[ItemAttempt]:
+        seen = Sighting(piece.state, piece.token, piece.worker)
+        return attempts_of_item(self.reader.store, self.reader.job, self.node, item, seen)
 
     def printed(self, item: int, attempt: int | None = None) -> Printed | None:
         """What an attempt of an item has printed, of the latest one by default; ``None``: there is none.
 
-        Of an attempt that has noted nothing of it that is all that its chunk has printed after the items before.
+        Of an attempt that has noted nothing of it that is what its chunk has printed after the items before, once these
+        have ended.
+
+        CRASH: what is printed is copied to the share twice a second, and a note gets there at once. So a worker that
+        dies can leave items that have finished without what they printed.
         """
-        views = [view for view in self.attempts(item) if attempt in (None, view.attempt)]
-        if not views:
-            return None
-        view, share = views[-1], self.reader.store.share
-        files = AttemptLayout(view.directory)
-        node, job = self.node.node, self.reader.job
-        note = find_note(share, job, item, node, view.attempt)
-        before = find_note(share, job, item - 1, node, view.attempt) if note is None and item else None
-        texts = {}
-        for name, path in (("stdout", files.stdout), ("stderr", files.stderr)):
-            data = share.read_or_none(path) or b""
-            at, end = (note or {}).get(name, (0, 0)) if note else ((before or {}).get(name, (0, 0))[1], len(data))
-            texts[name] = data[at:end]
+        while True:
+            one = self._attempt(item, attempt)
+            if one is None:
+                return None
+            found = self._printed(one)
+            # RACE: what was read of an item that has ended meanwhile may be what the next one has printed.
+            if one.noted.note is not None or one == self._attempt(item, attempt):
+                return found
+
+    def _attempt(self, item: int, attempt: int | None) -> ItemAttempt | None:
+        found = [one for one in self._attempts(item, self.find(item)) if attempt in (None, one.view.attempt)]
+        return found[-1] if found else None
+
+    def _printed(self, one: ItemAttempt) -> Printed:
+        share, note, worker = self.reader.store.share, one.noted.note, one.view.worker
+        # RACE: a worker that leaves has saved what was printed before, so its name is looked for before that is read.
+        is_gone = worker not in worker_names(self.reader.queue)
+        files, texts, missing = AttemptLayout(one.view.directory), {}, 0
+        if note is not None or one.has_begun:
+            for name, path in (("stdout", files.stdout), ("stderr", files.stderr)):
+                data = share.read_or_none(path) or b""
+                at, end = note.get(name, (0, 0)) if note else (one.noted.printed.get(name, 0), len(data))
+                texts[name] = data[at:end]
+                missing += max(0, end - at - len(texts[name]))
         trace = (note or {}).get("traceback")
         if trace:
             texts["traceback"] = trace.encode("utf-8", "backslashreplace")
-        return Printed(view.attempt, texts)
+        return Printed(one.view.attempt, texts, missing, worker if is_gone else None)
 
 
 class Printed(NamedTuple):
@@ -234,20 +270,14 @@ class Printed(NamedTuple):
     Attributes:
         attempt: its number.
         texts: by ``stdout``, ``stderr`` and ``traceback``, as far as there is something.
+        missing: how many bytes more it has printed, by its note.
+        lost_with: the worker with which these are lost; ``None``: it is there, and has not copied them yet.
     """
 
     attempt: int
     texts: dict[str, bytes]
-
-
-def _has_died(fields: dict[str, Any], attempt: int) -> bool:
-    return fields["attempt"] == attempt and fields.get("ending") is not None
-
-
-def _state(latest: JobState | None, died: dict[str, Any] | None) -> str:
-    if latest is not None and latest not in (JobState.READY, JobState.BLOCKED):
-        return str(latest.value)
-    return str(died["ending"]) if died else "given back"
+    missing: int = 0
+    lost_with: str | None = None
 
 
 class ItemHandle:
@@ -293,20 +323,26 @@ class ItemHandle:
     @property
     def worker(self) -> str | None:
         """Who runs it or has run it; ``None`` before."""
-        return self._reader.find(self.index).worker
-
-    def _note(self) -> dict[str, Any]:
-        return self._reader.note(self.index, self._reader.find(self.index)) or {}
+        piece = self._reader.find(self.index)
+        view = self._reader.latest(self.index, piece)
+        # The token names whoever has committed it: after a death that is the worker that has swept.
+        return view.worker if view else piece.worker
 
     @property
     def startTime(self) -> float | None:
-        """When its latest attempt began, seconds since the epoch by the worker's clock; ``None`` before its end."""
-        return self._note().get("start")
+        """When its latest attempt began, seconds since the epoch by the worker's clock; ``None`` before.
+
+        Of an attempt that could not note it that is when the item before it had ended.
+        """
+        view = self._reader.latest(self.index, self._reader.find(self.index))
+        return view.began if view else None
 
     @property
     def endTime(self) -> float | None:
         """When it ended, by the worker's clock; ``None`` before."""
-        return self._note().get("end")
+        piece = self._reader.find(self.index)
+        view = self._reader.latest(self.index, piece) if isinstance(piece.token, ClosedToken) else None
+        return view.ended if view else None
 
     @property
     def error(self) -> str | None:
@@ -339,18 +375,88 @@ class ItemHandle:
             raise JobStateError(f"the record of {self.name} is lost, and its result with it")
         return codec.decode(note.get("result"))
 
+    @property
+    def stdout(self) -> str:
+        """What its latest attempt has printed so far, as text; ``""`` if nothing."""
+        return self._printed("stdout")
+
+    @property
+    def stderr(self) -> str:
+        """What its latest attempt has printed so far to the standard error, as text; ``""`` if nothing."""
+        return self._printed("stderr")
+
+    @property
+    def traceback(self) -> str:
+        """The traceback of its latest attempt, if that raised an exception; else ``""``."""
+        return self._printed("traceback")
+
+    def _printed(self, name: str) -> str:
+        printed = self._reader.printed(self.index)
+        return printed.texts.get(name, b"").decode("utf-8", "replace") if printed else ""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ItemHandle):
+            return NotImplemented
+        return (self._reader.location, self.index) == (other._reader.location, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self._reader.location, self.index))
+
+    def __repr__(self) -> str:
+        return f"<ItemHandle {self.name}>"
+
     def __str__(self) -> str:
         return f"{self.name}, {self.state.value}"
+
+
+class Selection:
+    """Items of an array that somebody has named; of ten million nothing is made for each.
+
+    Args:
+        reader: of the array.
+        names: their names, part by part.
+
+    Raises:
+        JobNotFoundError: there is none of one of the names.
+    """
+
+    def __init__(self, reader: ItemReader, names: Sequence[range]) -> None:
+        self.reader = reader
+        self._names = names
+        for part in names:
+            reader.raise_if_missing(part)
+
+    def __len__(self) -> int:
+        """How many names there are; one may be there twice."""
+        return sum(map(len, self._names))
+
+    def __iter__(self) -> Iterator[int]:
+        """Their places, in the order in which they were named."""
+        return (self.reader.index(name) for part in self._names for name in part)
+
+    def handles(self) -> list[ItemHandle]:
+        """A handle for each, each once."""
+        return [ItemHandle(self.reader, index) for index in dict.fromkeys(self)]
+
+    def retry(self) -> int:
+        """Makes them ready again, as `jobqueue.queue.JobQueue.retryItems` does it."""
+        return _retry(self.reader, self)
+
+
+def _retry(array: ItemReader, items: Iterable[int]) -> int:
+    reader = array.reader
+    return control.retry_items(reader.queue, reader.number, array.node.node, items, array.name)
 
 
 def retry_items(items: Iterable[ItemHandle]) -> int:
     """Makes items of one array that have failed ready again; see `jobqueue.queue.JobQueue.retryItems`."""
     chosen = list(items)
+    for item in chosen:
+        if not isinstance(item, ItemHandle):
+            raise TypeError(f"items has to be several ItemHandles, not {type(item).__name__}")
     if not chosen:
         return 0
-    reader = chosen[0].reader.reader
     arrays = {(item.reader.reader.number, item.reader.node.node) for item in chosen}
     if len(arrays) > 1:
         raise JobStateError("these are items of several arrays; try those of one array again at a time")
-    wanted = {item.index for item in chosen}
-    return control.retry_items(reader.queue, reader.number, reader.node().node, wanted, chosen[0].reader.name)
+    return _retry(chosen[0].reader, (item.index for item in chosen))

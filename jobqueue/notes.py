@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobqueue.journal import NOTE, lines
 from jobqueue.layout import JobLayout
 from jobqueue.names import JOURNAL, MAX_ITEMS, RunningToken, Span
 from jobqueue.params import loads
 from jobqueue.share import Share
+
+# So many digits an item's place has at most.
+_ITEM_DIGITS = len(str(MAX_ITEMS))
 
 
 class Done:
@@ -185,3 +188,64 @@ def find_note(share: Share, job: JobLayout, item: int, node: int, attempt: int) 
                 if span.start <= item < span.end:
                     return note
     return None
+
+
+class Noted(NamedTuple):
+    """What an attempt has noted of one item, and of those that its chunk had run before.
+
+    Attributes:
+        note: of the item, or of the chunk that it was run with; ``None`` where there is none.
+        is_next: whether all before it are noted: without a note of its own it is the one that the attempt was at.
+        before: when the last one before it ended; ``None`` of the first one.
+        printed: up to which byte those have printed, by ``stdout`` and ``stderr``, as far as they have.
+    """
+
+    note: dict[str, Any] | None
+    is_next: bool
+    before: float | None
+    printed: dict[str, int]
+
+
+def noted_of(share: Share, job: JobLayout, node: int, item: int, starts: Mapping[int, int]) -> dict[int, Noted]:
+    """What attempts of an item have noted, by their numbers.
+
+    Args:
+        share: to read with.
+        job: the top-level job.
+        node: the array.
+        item: the item.
+        starts: with which item each attempt's chunk began.
+
+    Files:
+        Reads all journals of the hierarchy, once.
+    """
+    found: dict[int, dict[int, dict[str, Any]]] = {attempt: {} for attempt in starts}
+    first = min(starts.values(), default=0)
+    for name in sorted(share.names_or_none(job.journals) or ()):
+        for _, line in lines(share, f"{job.journals}/{name}") if name.endswith(JOURNAL) else ():
+            # Most notes are of other chunks, and told apart without being parsed.
+            if not line.startswith(NOTE) or not first <= _item_in(line) <= item:
+                continue
+            note = _parse(line, node)
+            if note is not None and starts.get(note["attempt"], MAX_ITEMS) <= note["item"]:
+                if span_of(note).end <= item:
+                    # There may be many before it, and what they have returned is large.
+                    note.pop("result", None)
+                found[note["attempt"]][note["item"]] = note
+    return {attempt: _noted(found[attempt], start, item) for attempt, start in starts.items()}
+
+
+def _item_in(line: bytes) -> int:
+    digits = line[len(NOTE) : line.find(b",", len(NOTE))]
+    return int(digits) if digits.isdigit() and len(digits) <= _ITEM_DIGITS else MAX_ITEMS
+
+
+def _noted(notes: Mapping[int, dict[str, Any]], start: int, item: int) -> Noted:
+    at, before, printed = start, None, dict[str, int]()
+    while at in notes and span_of(notes[at]).end <= item:
+        note = notes[at]
+        before = note.get("end")
+        printed.update((name, note[name][1]) for name in ("stdout", "stderr") if name in note)
+        at = span_of(note).end
+    # CRASH: where a host's crash has taken notes, those that are left still count.
+    return Noted(notes.get(at) or notes.get(item), at == item or at in notes, before, printed)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue import control
 from jobqueue.config import config_text
-from jobqueue.errors import JobNotFoundError, JobQueueError, JobStateError, QueueExistsError
-from jobqueue.frames import parse_frames
+from jobqueue.errors import FrameRangeError, JobNotFoundError, JobQueueError, JobStateError, QueueExistsError
+from jobqueue.frames import frame_parts
 from jobqueue.handle import JobHandle, reader_of
 from jobqueue.job import JobRoot
 from jobqueue.layout import QueueLayout
@@ -21,7 +21,7 @@ from jobqueue.share import Share
 from jobqueue.store import Store
 
 if TYPE_CHECKING:
-    from jobqueue.item import ItemHandle
+    from jobqueue.item import ItemHandle, Selection
 
 
 def defaultJobQueueLocation() -> str | None:
@@ -152,8 +152,11 @@ class JobQueue:
             JobNotFoundError: there is none.
         """
         store = self._store_or_raise()
-        top, _, place = name.strip("/").partition("/")
+        whole, colon, _ = name.partition(":")
+        top, _, place = whole.strip("/").partition("/")
         number = parse_job_number(top)
+        if colon and number is not None:
+            raise JobNotFoundError(f"{name!r} names items of an array; this is only for whole jobs, such as {whole}")
         if number is None:
             raise JobNotFoundError(f"{name!r} is no job's name; a name is for example job100 or job100/job3")
         control.raise_if_deleted(store, number)
@@ -174,19 +177,7 @@ class JobQueue:
             JobStateError: the job is no array, and has none or several.
             ValueError: what comes after the colon is no range.
         """
-        from jobqueue.item import ItemHandle, ItemReader
-
-        head, _, items = name.partition(":")
-        reader = reader_of(self.findJob(head))
-        arrays = reader.hierarchy().arrays()
-        if reader.node().array is None and not reader.place:
-            if len(arrays) != 1:
-                places = [reader.hierarchy().node(node).place for node in arrays]
-                named = ", ".join(f"{head}/{place}" for place in places) or "none"
-                raise JobStateError(f"{head} has {len(arrays)} arrays ({named}); say of which one the items are meant")
-            reader = reader.sibling(*arrays)
-        array = ItemReader(reader)
-        return [ItemHandle(array, array.index(frame)) for frame in parse_frames(items)]
+        return items_named(self, name).handles()
 
     def retryItems(self, items: Iterable[ItemHandle]) -> int:
         """Makes items that have failed ready again.
@@ -199,6 +190,7 @@ class JobQueue:
 
         Raises:
             JobStateError: one has not failed; nothing was changed then.
+            TypeError: one is no handle of an item; the same.
         """
         from jobqueue.item import retry_items
 
@@ -262,3 +254,24 @@ class JobQueue:
 
     def __repr__(self) -> str:
         return f"JobQueue({self.location!r})"
+
+
+def items_named(queue: JobQueue, name: str) -> Selection:
+    """The same as `JobQueue.findItems`, without a handle for each, for the other modules of this package."""
+    from jobqueue.item import ItemReader, Selection
+
+    head, _, items = name.partition(":")
+    reader = reader_of(queue.findJob(head))
+    arrays = reader.hierarchy().arrays()
+    if reader.node().array is None and not reader.place:
+        if not arrays:
+            raise JobStateError(f"{head} has no array, so it has no items")
+        if len(arrays) > 1:
+            named = ", ".join(f"{head}/{reader.hierarchy().node(node).place}" for node in arrays)
+            raise JobStateError(f"{head} has {len(arrays)} arrays ({named}); say of which one the items are meant")
+        reader = reader.sibling(*arrays)
+    array = ItemReader(reader)
+    try:
+        return Selection(array, frame_parts(items))
+    except FrameRangeError as error:
+        raise FrameRangeError(f"{name!r}: {error}") from error

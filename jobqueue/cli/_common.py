@@ -18,7 +18,7 @@ from jobqueue.names import HIERARCHY, QUEUE_VARIABLE, base_name, parse_job_numbe
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
-    from jobqueue.item import ItemHandle
+    from jobqueue.item import ItemHandle, Selection
     from jobqueue.queue import JobQueue
     from jobqueue.share import Share
     from jobqueue.store import Store
@@ -223,10 +223,12 @@ def guarded(prog: str, call: Callable[[], int]) -> int:
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 
-def items_of(queue: JobQueue, name: str) -> list[ItemHandle]:
+def items_of(queue: JobQueue, name: str) -> Selection:
     """The items of a name such as ``job100/job3:17-25``."""
+    from jobqueue.queue import items_named
+
     with as_usage_errors():
-        return queue.findItems(name)
+        return items_named(queue, name)
 
 
 def one_item(queue: JobQueue, name: str) -> ItemHandle:
@@ -238,13 +240,13 @@ def one_item(queue: JobQueue, name: str) -> ItemHandle:
     items = items_of(queue, name)
     if len(items) > 1:
         raise UsageError(f"{name} are {len(items)} items; name one")
-    return items[0]
+    return items.handles()[0]
 
 
 def for_each_job(
     arguments: argparse.Namespace,
     act: Callable[[JobHandle], str],
-    act_on_items: Callable[[list[ItemHandle]], str] | None = None,
+    act_on_items: Callable[[Selection], str] | None = None,
 ) -> int:
     """Does something to each job of ``arguments.job``; one that it cannot be done to does not keep it from the others.
 

@@ -5,11 +5,15 @@ Of an item of an array with its frame, or its place from 0 where there are none:
   jobqueue log job100/job3:17
 
 With --follow what it prints is shown as it comes, until the job has ended; a
-new attempt is followed, too.
+new attempt is followed, too. An item cannot be followed; without --follow it is
+shown what it has printed so far.
+
+What is printed is copied to the share twice a second. Of an item that has ended
+it is known how much it was: what a worker has taken with it is named.
 
 With --json: an object with the keys job, state, attempt, stdout, stderr,
-traceback (texts, or null where there is none); with --follow it comes when the
-job has ended.
+traceback (texts, or null where there is none); of an item also missing, how many
+bytes more it has printed. With --follow it comes when the job has ended.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from jobqueue.cli._common import DONE, UsageError, add_job, complain, one_item, open_queue
-from jobqueue.cli._output import print_json
+from jobqueue.cli._output import number_of, print_json
 from jobqueue.handle import reader_of
 
 if TYPE_CHECKING:
@@ -62,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_item(arguments: argparse.Namespace, wanted: list[str]) -> int:
     """The same for an item of an array, which shares its files with others of its chunk."""
     if arguments.follow:
-        raise UsageError("--follow shows a job; of an item it is shown what it has printed when it has ended")
+        raise UsageError("--follow is for jobs, not for items; without it is shown what the item has printed so far")
     from jobqueue.item import Printed
 
     item = one_item(open_queue(arguments), arguments.job)
@@ -74,14 +78,18 @@ def _run_item(arguments: argparse.Namespace, wanted: list[str]) -> int:
     if arguments.json:
         shown = {name: text.decode("utf-8", "replace") for name, text in texts.texts.items()}
         whole = {name: shown.get(name) if name in wanted else None for name in ("stdout", "stderr", "traceback")}
-        print_json({"job": item.name, "state": item.state.value, "attempt": texts.attempt, **whole})
+        told = {"job": item.name, "state": item.state.value, "attempt": texts.attempt, **whole}
+        print_json({**told, "missing": texts.missing})
         return DONE
     some = {name: texts.texts[name] for name in wanted if texts.texts.get(name)}
     for name, text in some.items():
         if len(some) > 1:
             _heading(name)
         _write(text)
-    if not some:
+    if texts.missing:
+        with_it = f"were lost with the worker {texts.lost_with}" if texts.lost_with else "have not been copied yet"
+        complain("jobqueue", f"{number_of(texts.missing, 'byte')} that {item.name} has printed {with_it}")
+    elif not some:
         complain("jobqueue", f"{item.name} is {item.state.value} and has printed nothing")
     return DONE
 

@@ -16,7 +16,7 @@ from jobqueue.cli._common import add_job, for_each_job
 from jobqueue.cli._output import number_of
 from jobqueue.errors import JobStateError
 from jobqueue.handle import JobHandle
-from jobqueue.item import ItemHandle, retry_items
+from jobqueue.item import Selection
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise JobStateError("nothing of it has failed, so there is nothing to try again")
         return f"is tried again: {number_of(count, 'failed job')}"
 
-    def act_on_items(items: list[ItemHandle]) -> str:
-        return f"is tried again: {number_of(retry_items(items), 'failed item')}"
+    def act_on_items(items: Selection) -> str:
+        return f"is tried again: {number_of(items.retry(), 'failed item')}"
 
     return for_each_job(arguments, act, act_on_items)

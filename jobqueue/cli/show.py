@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from jobqueue.cli._common import DONE, add_job, command_line, one_item, open_queue
 from jobqueue.cli._output import coloured, has_colours, how_long, plain, print_json, print_table, when
 from jobqueue.handle import reader_of
+from jobqueue.names import ClosedToken
 
 if TYPE_CHECKING:
     from jobqueue.handle import JobHandle
@@ -71,11 +72,15 @@ def _run_item(arguments: argparse.Namespace) -> int:
     piece = item.reader.find(item.index)
     note = item.reader.note(item.index, piece) or {}
     story = item.reader.attempts(item.index)
+    number = piece.token.attempt if piece.token else 0
+    # As of a job: after a death the token names the worker that has swept.
+    latest = next((view for view in story if view.attempt == number), None)
+    has_ended = isinstance(piece.token, ClosedToken)
     facts = {
         "item": item.name, "index": item.index, "frame": item.frame, "state": piece.state.value,
-        "attempt": piece.token.attempt if piece.token else 0, "worker": piece.worker, "began": note.get("start"),
-        "ended": note.get("end"), "status": note.get("status", ""), "error": item.error,
-        "result": note.get("result"), "outputs": item.outputs,
+        "attempt": number, "worker": latest.worker if latest else piece.worker,
+        "began": latest.began if latest else None, "ended": latest.ended if latest and has_ended else None,
+        "status": note.get("status", ""), "error": item.error, "result": note.get("result"), "outputs": item.outputs,
     }  # fmt: skip
     if arguments.json:
         print_json({**facts, "attempts": [view._asdict() for view in story]})
@@ -83,9 +88,7 @@ def _run_item(arguments: argparse.Namespace) -> int:
     from jobqueue.params import as_text, decode
 
     lines = [(name, facts[name]) for name in ("item", "index", "state")]
-    if facts["began"] is not None:
-        lines.append(("began", when(facts["began"]) + (f" on {piece.worker}" if piece.worker else "")))
-        lines.append(("ended", f"{when(facts['ended'])} after {how_long(facts['ended'] - facts['began'])}"))
+    lines += _times(facts)
     lines += [(name, facts[name] or None) for name in ("status", "error")]
     lines.append(("result", None if facts["result"] is None else as_text(decode(facts["result"]))))
     lines += [("output", path) for path in item.outputs]
@@ -171,11 +174,7 @@ def _print_facts(facts: dict[str, Any], hierarchy: dict[str, Any] | None) -> Non
     lines += [(f"  {name}", as_text(decode(value))) for name, value in facts["parameters"].items() if name != "label"]
     lines += [(name, value) for name, value in facts["options"].items() if value is not None]
     lines.append(("submitted", f"{when(facts['submitted'])} by {facts['submitter']}"))
-    if facts["began"] is not None:
-        lines.append(("began", when(facts["began"]) + (f" on {facts['worker']}" if facts["worker"] else "")))
-    if facts["ended"] is not None:
-        took_s = None if facts["began"] is None else facts["ended"] - facts["began"]
-        lines.append(("ended", when(facts["ended"]) + (f" after {how_long(took_s)}" if took_s is not None else "")))
+    lines += _times(facts)
     if facts["progress"] is not None:
         lines.append(("progress", f"{facts['progress']:.0f} %"))
     if facts["items"] is not None:
@@ -191,6 +190,16 @@ def _print_facts(facts: dict[str, Any], hierarchy: dict[str, Any] | None) -> Non
     lines += [("output", path) for path in facts["outputs"]]
     lines += [("waits for", _some(facts["waits_for"])), ("needed by", _some(facts["needed_by"]))]
     _print_lines(lines)
+
+
+def _times(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = []
+    if facts["began"] is not None:
+        lines.append(("began", when(facts["began"]) + (f" on {facts['worker']}" if facts["worker"] else "")))
+    if facts["ended"] is not None:
+        took_s = None if facts["began"] is None else facts["ended"] - facts["began"]
+        lines.append(("ended", when(facts["ended"]) + (f" after {how_long(took_s)}" if took_s is not None else "")))
+    return lines
 
 
 def _print_lines(lines: list[tuple[str, Any]]) -> None:

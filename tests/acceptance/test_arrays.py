@@ -392,7 +392,8 @@ def test_an_array_does_not_fail_as_a_whole_by_hand(queue: jobqueue.JobQueue, que
     ("name", "frames"),
     [
         ("job1/job0:3", [3]), ("job1/job0:3-5", [3, 4, 5]), ("job1:5-3", [5, 4, 3]), ("job1/job0:2,4", [2, 4]),
-        ("job1:1-5x2,2", [1, 3, 5, 2]), ("job1/job0:-1", [-1]), ("job1:-1-1x2", [-1, 1]),
+        ("job1:1,1-2,2", [1, 2]), ("job1:5--1x3", [5, 2, -1]), ("job1:1-5x2,2", [1, 3, 5, 2]),
+        ("job1/job0:-1", [-1]), ("job1:-1-1x2", [-1, 1]),
     ],
 )  # fmt: skip
 def test_items_are_found_by_their_frames(queue: jobqueue.JobQueue, name: str, frames: list[int]) -> None:
@@ -400,6 +401,24 @@ def test_items_are_found_by_their_frames(queue: jobqueue.JobQueue, name: str, fr
     root.createJobArray("oneframe", "-1-9")
     root.activate()
     assert [item.frame for item in queue.findItems(name)] == frames
+
+
+@pytest.mark.parametrize(
+    ("items", "frames"),
+    [
+        ("9-1", None), ("1-9x2", [1, 3, 5, 7, 9]), ("9-1x4", [9, 5, 1]), ("1-9x3", None), ("9-20x11", [9, 20]),
+        ("20,9", [20, 9]), ("2", None), ("1-11x2", None), ("30-26x2", [30, 28, 26]), ("26-30x4", [26, 30]),
+    ],
+)  # fmt: skip
+def test_items_of_frames_with_gaps(queue: jobqueue.JobQueue, items: str, frames: list[int] | None) -> None:
+    root = queue.createJobRoot()
+    root.createJobArray("oneframe", "1-9x2,20,30-24x2")
+    root.activate()
+    if frames is None:
+        with pytest.raises(JobNotFoundError, match="has no frame"):
+            queue.findItems(f"job1:{items}")
+    else:
+        assert [item.frame for item in queue.findItems(f"job1:{items}")] == frames
 
 
 @pytest.mark.parametrize(

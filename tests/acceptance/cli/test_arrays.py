@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import jobqueue
 from tests.acceptance.cli.conftest import Cli
 
 RunAll = Callable[[], int]
+_OF_WHOLE_JOBS = ("cancel", "hold", "release", "delete", "archive", "wait", "tree")
 # Every second frame says something, and fails at its first attempt.
 _HALF = "echo frame {frame}; echo warn >&2; exit $(( {frame} % 2 * (JOBQUEUE_ATTEMPT < 2) ))"
 
@@ -152,6 +155,27 @@ def test_what_an_item_has_printed_is_shown(cli: Cli, half_failed: str, run_all: 
     assert "has no attempt 3" in cli.refused("log", "--attempt", "3", "job1:1")
 
 
+def test_what_a_worker_has_taken_with_it_is_named(cli: Cli, half_failed: str, queue_dir: Path) -> None:
+    """As if it had been killed before it copied what the last item had printed."""
+    (stdout,) = queue_dir.glob("job1/job0/.chunks/*/00000000.1/stdout")
+    stdout.write_bytes(stdout.read_bytes()[:-3])
+    worker = cli("show", "--json", "job1:3").json["worker"]
+    (queue_dir / "workers" / worker).mkdir(exist_ok=True)
+    answer = cli("log", "--stdout", "job1:3")
+    assert (answer.code, answer.out) == (0, "frame")
+    assert answer.err == "jobqueue: 3 bytes that job1/job0:3 has printed have not been copied yet\n"
+    shutil.rmtree(queue_dir / "workers" / worker)
+    lost = f"that job1/job0:3 has printed were lost with the worker {worker}\n"
+    assert cli("log", "--stdout", "job1:3").err == f"jobqueue: 3 bytes {lost}"
+    stdout.unlink()
+    answer = cli("log", "--stdout", "job1:3")
+    assert (answer.code, answer.out, answer.err) == (0, "", f"jobqueue: 8 bytes {lost}")
+    told = cli("log", "--json", "job1:3").json
+    assert (told["stdout"], told["stderr"], told["missing"]) == ("", "warn\n", 8)
+    assert cli("log", "--json", "job1:2").json["missing"] == 8
+    assert cli("log", "--json", "job1:4").json["missing"] == 0
+
+
 def test_an_item_that_has_not_run_has_printed_nothing(cli: Cli) -> None:
     cli.good("submit", "--array", "1-3", "--", "true {frame}")
     answer = cli("log", "job1:2")
@@ -166,14 +190,21 @@ def test_an_item_that_has_not_run_has_printed_nothing(cli: Cli) -> None:
         (["show", "job1:1-2"], "are 2 items; name one"),
         (["log", "job1:1-2"], "are 2 items; name one"),
         (["log", "job1:x"], "no frame range"),
-        (["log", "--follow", "job1:1"], "--follow shows a job"),
+        (["log", "--follow", "job1:1"], "--follow is for jobs, not for items"),
         (["log", "job1/job0"], "is an array"),
         (["log", "--follow", "job1/job0"], "is an array"),
         (["log", "--attempt", "1", "job1/job0"], "is an array"),
         (["show", "job1/job1:1"], "no sub-job job1"),
         (["show", "job7:1"], "job7"),
         (["retry", "job1:9"], "has no frame 9"),
-        (["hold", "job1:1"], "job1:1"),
+        (["retry", "job1:"], "'job1:': '' is no frame range"),
+        *(([command, "job1:1"], "only for whole jobs, such as job1") for command in _OF_WHOLE_JOBS),
+        (
+            ["wait", "job1/job0:1"],
+            "'job1/job0:1' names items of an array; this is only for whole jobs, such as job1/job0",
+        ),
+        (["priority", "job1:1", "7"], "only for whole jobs, such as job1"),
+        (["hold", "jobX:1"], "'jobX:1' is no job's name"),
     ],
 )
 def test_what_is_asked_of_items_wrongly(cli: Cli, half_failed: str, arguments: list[str], told: str) -> None:
@@ -184,6 +215,25 @@ def test_what_is_asked_of_items_wrongly(cli: Cli, half_failed: str, arguments: l
 
 
 # --- retry, wait, list, tree ------------------------------------------------------------------------------------------
+
+
+def test_a_job_without_arrays_has_no_items(cli: Cli) -> None:
+    cli.good("submit", "--", "true")
+    for command in ("show", "log", "retry"):
+        assert "job1 has no array, so it has no items" in cli.refused(command, "job1:3")
+
+
+def test_ten_million_items_are_refused_without_being_listed(cli: Cli) -> None:
+    name = cli.good("submit", "--array", "1-10000000", "--", "true").strip()
+    tracemalloc.start()
+    try:
+        assert "job1/job0:1 has not failed" in cli.refused("retry", f"{name}:1-10000000")
+        assert "are 10000000 items; name one" in cli.refused("log", f"{name}:1-10000000")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A list of the numbers alone would be ten times as large.
+    assert most < 8 << 20
 
 
 def test_items_are_tried_again(cli: Cli, half_failed: str, run_all: RunAll) -> None:

@@ -94,6 +94,7 @@ def test_a_poison_item_fails_and_the_others_finish(q: Queue, scene: Scene, start
     assert scene.runs() == [1, 1, 3, 1, 1]
     assert states(array) == ["finished", "finished", "failed", "finished", "finished"]
     assert str(array.item(2).error).endswith("; 3 attempts have died")
+    assert [view.state for view in array.item(2).reader.attempts(2)] == ["died"] * 3
     assert set(q.folder(1, "blocked")) == {"0000001.0.0.0"}
     assert_sound(q.dir)
 
@@ -108,12 +109,14 @@ def test_after_the_death_of_a_worker_another_commits_what_it_had_noted(
     first.process.kill()
     first.process.communicate()
     until(lambda: not any(map(is_alive, slots)), "its slots are gone")
+    ran = array.item(0).worker
     second = start("--slots", "1", "--exit-when-empty")
     gate.wait_for(2)
     gate.open()
     assert second.ends() == 0
     assert scene.runs() == [1, 1, 2, 1, 1]
     assert (states(array), array.item(0).result) == (["finished"] * 5, "noted")
+    assert array.item(0).worker == ran != array.item(2).worker
     assert q.workers() == []
     assert set(assert_sound(q.dir)[1]) == {"finished"}
 
