@@ -249,13 +249,15 @@ class Aftermath:
             # What is left is removed after the next beats, since whoever asked has left word in the inbox.
             remove_rest(self._store, token.job, until=self._store.share.clock.monotonic() + REMOVAL_S)
             return
-        if ending.action == "cancel":
-            self._store.pieces.bear(token, owner)
-            self._store.tokens.cancel_running(token, owner)
+        # What is noted of a chunk has ended, whatever is asked for.
+        left = token if token.span is None else salvage(self._store, owner, token, self._append_result)
+        if left is None:
             return
-        if token.span is None:
-            self._give_back_or_fail(owner, token, ending, (name, node))
-        elif left := salvage(self._store, owner, token, self._append_result):
+        if ending.action == "cancel":
+            self._store.tokens.cancel_running(left, owner)
+        elif left.span is None:
+            self._give_back_or_fail(owner, left, ending, (name, node))
+        else:
             ending = ending.for_rest(left)
             if ending.action != "stop" and not (node and node.array and node.array.is_by_chunk):
                 # One item alone may be blamed.
