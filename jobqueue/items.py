@@ -270,11 +270,13 @@ class ArrayPlan(NamedTuple):
         info: what the hierarchy says of it.
         values: the contents of its items' file; empty for one of frames.
         first: the parameters of its first item, to try the procedure with.
+        samples: parameters to make its label with: of all of its items, or of some that may have the same label.
     """
 
     info: ArrayInfo
     values: bytes
     first: dict[str, Any]
+    samples: tuple[dict[str, Any], ...]
 
 
 def describe_array(
@@ -300,9 +302,9 @@ def describe_array(
         parameter = parameter_of(procedure, params)
         if parameter in params:
             raise ArrayError(f"{parameter} is given by the array's frames and as a parameter of all; give it once")
-        return ArrayPlan(
-            ArrayInfo(len(every), size, frames, parameter), b"", _first(procedure, params, parameter, every)
-        )
+        first = _first(procedure, params, parameter, every)
+        info = ArrayInfo(len(every), size, frames, parameter)
+        return ArrayPlan(info, b"", first, _samples(parameter, every, frames))
     assert over is not None
     _check_kind(over)
     counts = {name: len(values) for name, values in over.items()}
@@ -314,8 +316,11 @@ def describe_array(
     count = min(counts.values())
     if count > MAX_ITEMS:
         raise ArrayError(f"an array holds at most {MAX_ITEMS:,} items, not {count:,}; submit several")
-    first = {name: codec.decode(codec.encode(f"over[{name!r}][0]", values[0])) for name, values in over.items()}
-    return ArrayPlan(ArrayInfo(count, size, None, ""), encode_values(over), first)
+    first, last = (
+        {name: codec.decode(codec.encode(f"over[{name!r}][{at}]", values[at])) for name, values in over.items()}
+        for at in (0, count - 1)
+    )
+    return ArrayPlan(ArrayInfo(count, size, None, ""), encode_values(over), first, (first, last))
 
 
 def _check_kind(over: Any) -> None:
@@ -333,6 +338,13 @@ def _size(chunk: int | str) -> int | None:
     if type(chunk) is not int or not 0 < chunk <= MAX_ITEMS:
         raise ArrayError(f"chunk is {chunk!r}, but has to be a whole number of items, 1 or more, or {AUTO!r}")
     return chunk
+
+
+def _samples(parameter: str, frames: Frames, text: str) -> tuple[dict[str, Any], ...]:
+    if parameter == "frame":
+        return {parameter: frames[0]}, {parameter: frames[len(frames) - 1]}
+    # A command is shown with its fields.
+    return ({parameter: text} if parameter == "frames" else {},)
 
 
 def _first(procedure: type[JobProc], params: Mapping[str, Any], parameter: str, frames: Frames) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobqueue import params as codec
@@ -60,13 +60,15 @@ class Job:
         stored = {name: codec.encode(name, value) for name, value in params.items()}
         # The procedure is made from what was stored, so that what the worker will see is what was checked.
         given = {name: codec.decode(value) for name, value in stored.items()}
-        given.update(array.first if array else {})
-        proc = root._queue._store_or_raise().procedures.make(job_type, given)
+        make = root._queue._store_or_raise().procedures.make
+        proc = make(job_type, {**given, **array.first} if array else given)
         self._root = root
         self._type = job_type
         self._params = stored
         self._array = array
-        self._label = proc.label
+        self._label = (
+            proc.label if array is None else _label_of(array, lambda sample: make(job_type, {**given, **sample}))
+        )
         self._dependencies: dict[Job, None] = {}
         self._places_given = 0
         self._depth = 0 if home is None else home._depth + 1
@@ -235,3 +237,12 @@ class JobRoot(Job):
         place = f"job{home._places_given}"
         home._places_given += 1
         return f"{home._place}/{place}" if home._place else place
+
+
+def _label_of(array: ArrayPlan, make: Callable[[dict[str, Any]], JobProc]) -> str | None:
+    """What all items of an array have for a label, if anything."""
+    try:
+        labels = {make(sample).label for sample in array.samples}
+    except Exception:  # noqa: BLE001  only what the constructor says of the first item's parameters counts
+        return None
+    return labels.pop() if len(labels) == 1 else None

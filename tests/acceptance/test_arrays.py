@@ -40,6 +40,12 @@ class range(JobProc):
     def run(self):
         return self.frames
 """,
+    "labelled": """
+from jobqueue import JobProc
+class labelled(JobProc):
+    def __init__(self, frames):
+        super().__init__(f"frames {frames}")
+""",
     "echo": """
 from jobqueue import JobProc
 class echo(JobProc):
@@ -88,6 +94,32 @@ def test_a_procedure_for_ranges_gets_those_of_a_chunk(queue: jobqueue.JobQueue, 
     array = root.activate().listSubJobs()[0]
     run_all()
     assert results(array) == ["1-5x2"] * 3 + ["8"] + ["20-18"] * 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "label"),
+    [
+        ({"jobType": "command", "frames": "1-9", "cmd": ["echo", "a{frame}"]}, "echo 'a{frame}'"),
+        ({"jobType": "command", "frames": "1-9", "cmd": "echo {start} {end}"}, "echo {start} {end}"),
+        ({"jobType": "command", "frames": "1-9", "cmd": "echo {frame}", "label": "shot 7"}, "shot 7"),
+        ({"jobType": "command", "over": {"cmd": ["echo a", "echo b"]}}, None),
+        ({"jobType": "command", "over": {"env": [{"A": "1"}, {"A": "2"}]}, "cmd": "echo $A"}, "echo $A"),
+        ({"jobType": "oneframe", "frames": "1-9"}, None),
+        ({"jobType": "oneframe", "frames": "7"}, "frame 7"),
+        ({"jobType": "oneframe", "frames": "1-9", "label": "shot 7"}, "shot 7"),
+        # What the procedure says of the last one is said when that is run.
+        ({"jobType": "oneframe", "over": {"frame": [1, 2], "size": [1, 0]}}, None),
+        ({"jobType": "range", "frames": "1-9"}, None),
+        ({"jobType": "labelled", "frames": "1-9,20"}, "frames 1-9,20"),
+    ],
+    ids=str,
+)
+def test_the_label_of_an_array_is_that_of_all_its_items(
+    queue: jobqueue.JobQueue, asked: dict[str, Any], label: str | None
+) -> None:
+    root = queue.createJobRoot()
+    root.createJobArray(**asked)
+    assert root.activate().listSubJobs()[0].label == label
 
 
 def test_values_come_back_equal_and_of_the_same_types(queue: jobqueue.JobQueue, run_all: RunAll) -> None:
