@@ -301,6 +301,21 @@ inprocess._workers[os.getpid(), location]._beat()
 """
 
 
+def test_a_script_runs_no_further_item_of_a_chunk_whose_job_is_held(queue_dir: Path) -> None:
+    queue = jobqueue.JobQueue(str(queue_dir))
+    root = queue.createJobRoot()
+    holds = _CANCELS.replace("cancel", "hold")
+    root.createJobArray("code", over={"text": [holds if item == 1 else "" for item in range(4)]}, chunk=4)
+    handle = root.activate()
+    array = handle.listSubJobs()[0]
+    assert queue.runNextAvailableJob()
+    assert [item.state.value for item in array.listItems()] == ["finished"] * 2 + ["ready"] * 2
+    assert not queue.runNextAvailableJob()
+    handle.release()
+    assert queue.runNextAvailableJob()
+    assert [item.state.value for item in array.listItems()] == ["finished"] * 4
+
+
 def test_what_is_cancelled_stays_failed_where_it_has(shop: Shop) -> None:
     """An item's failure is told by its token, whatever becomes of the rest."""
     array = shop.submit(4, chunk=2)
