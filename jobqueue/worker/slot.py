@@ -274,7 +274,7 @@ class SlotProcess:
         self.send("counted", **_told(tally))
 
     def chunk_ended(self, _attempt: ChunkAttempt, tally: Tally) -> None:
-        self._send_later("chunk ended", **_told(tally))
+        self._send_later("chunk ended", **_told(tally), calls=self._new_calls())
 
     def unblocked(self) -> None:
         self.send("unblocked")
