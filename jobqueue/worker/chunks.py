@@ -8,7 +8,7 @@ that, or this slot itself when it is through.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from jobqueue.chunk import ChunkAttempt
@@ -103,11 +103,14 @@ class ChunkRun:
         """As it lies in running/ by now."""
         return self._token
 
-    def run(self, *, is_interruptible: bool, restore: Callable[[], None]) -> None:
+    def run(
+        self, *, is_interruptible: bool, prepare: Callable[[Mapping[str, str]], None], restore: Callable[[], None]
+    ) -> None:
         """Runs its items; returns when nothing of it is left to be done here.
 
         Args:
             is_interruptible: see `Attempt.run`.
+            prepare: sets an item's own environment variables.
             restore: makes the process as it was, between two items.
         """
         what = f"the rest of {self._attempt.name}"
@@ -116,6 +119,7 @@ class ChunkRun:
             insist(self._store, what, self._bear)
         while not self.is_superseded and (span := self._begin()) is not None:
             self._host.next_item(self._attempt, span.start, self._limits.timeout_s)
+            prepare(self._attempt.environment_of(span))
             note = self._attempt.run_item(span, is_interruptible=is_interruptible)
             self._host.returned()
             restore()

@@ -302,7 +302,7 @@ class Runner:
         process = self.process
         try:
             with process.around(attempt):
-                chunk.run(is_interruptible=process.is_interruptible, restore=process.restore)
+                chunk.run(is_interruptible=process.is_interruptible, prepare=process.prepare, restore=process.restore)
         except (FileNotFoundError, NotADirectoryError):
             # The job was deleted.
             raise

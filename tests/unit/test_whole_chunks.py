@@ -55,6 +55,14 @@ def test_a_chunk_that_is_run_at_once_is_noted_and_committed_as_one(shop: Shop) -
     assert set(assert_sound(shop.queue_dir)[1]) == {"finished"}
 
 
+def test_a_chunk_that_is_run_at_once_is_told_all_of_its_frames(shop: Shop) -> None:
+    submit_frames(shop.queue, "10-7,20", chunk=4)
+    seen = []
+    theatre.acts = dict.fromkeys((7, 20), lambda _: seen.append(os.environ["JOBQUEUE_JOB"]))
+    shop.worker.run_all()
+    assert seen == ["job1/job0:10-7", "job1/job0:20"]
+
+
 def test_a_chunk_ends_where_its_frames_are_not_in_step(shop: Shop) -> None:
     """A program that is told the first frame and the last one would work on all between."""
     submit_frames(shop.queue, "1-5x2,6,20-18,-3--1", chunk=4)

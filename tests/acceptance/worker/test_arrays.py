@@ -191,6 +191,18 @@ def test_a_worker_that_is_told_to_end_at_once_charges_nothing(q: Queue, scene: S
     assert_sound(q.dir)
 
 
+# --- what an item finds -----------------------------------------------------------------------------------------------
+
+
+def test_each_item_of_a_chunk_finds_its_own_name(q: Queue, scene: Scene, start: START) -> None:
+    name = "import os; result = [os.environ['JOBQUEUE_JOB'], os.environ['JOBQUEUE_ATTEMPT']]"
+    spoils = f"{name}; os.environ['JOBQUEUE_JOB'] = 'job9'; os.environ['MINE'] = '1'"
+    array = scene.submit([name, spoils, name, f"{name}; result.append(os.environ.get('MINE'))"], chunk=3)
+    assert start("--slots", "1", "--exit-when-empty").ends() == 0
+    found = [item.result for item in array.listItems()]
+    assert found == [*([f"job1/job0:{item}", "1"] for item in range(3)), ["job1/job0:3", "1", None]]
+
+
 # --- what is held -----------------------------------------------------------------------------------------------------
 
 
