@@ -196,19 +196,23 @@ class SlotProcess:
             os._exit(1)
         *lines, self._rest = (self._rest + block).split(b"\n")
         for line in lines:
-            word, _, value = line.decode("ascii").partition(" ")
-            if word == "grant":
-                self._grants += 1
-            elif word == "drain":
-                self._is_draining = True
-            elif word in ("pause", "resume"):
-                self._is_paused = word == "pause"
-            elif word == "slot":
-                self._numbers.append(int(value))
-            elif word == "hold":
-                self._held = int(value)
-            else:
-                self._words.add(word)
+            self._obey(line.decode("ascii"))
+
+    def _obey(self, line: str) -> None:
+        """The supervisor has said this."""
+        word, _, value = line.partition(" ")
+        if word == "grant":
+            self._grants += 1
+        elif word == "drain":
+            self._is_draining = True
+        elif word in ("pause", "resume"):
+            self._is_paused = word == "pause"
+        elif word == "slot":
+            self._numbers.append(int(value))
+        elif word == "hold":
+            self._held = int(value)
+        else:
+            self._words.add(word)
 
     def _seen(self, word: str) -> bool:
         """Whether a word has come since it was asked for last."""
