@@ -23,6 +23,8 @@ from jobqueue.trouble import insist, is_trouble
 
 T = TypeVar("T")
 
+# Where a job finds its name.
+JOB_VARIABLE = "JOBQUEUE_JOB"
 # A traceback in the record is for a look; the whole of it lies in the attempt's directory.
 _MAX_TRACEBACK = 16_000
 _STATUS_PERIOD_S = 1.0
@@ -311,7 +313,7 @@ class Attempt:
         """The job's environment variables, for it and for what it starts."""
         return {
             QUEUE_VARIABLE: self._store.layout.dir,
-            "JOBQUEUE_JOB": self.name,
+            JOB_VARIABLE: self.name,
             "JOBQUEUE_ATTEMPT": str(self.token.attempt),
             "JOBQUEUE_RUNNING_DIR": self.files.dir,
         }

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from jobqueue.attempt import Attempt
+from jobqueue.attempt import JOB_VARIABLE, Attempt
 from jobqueue.errors import BrokenJobError, FrameRangeError
 from jobqueue.fields import Chunk as Piece
 from jobqueue.hierarchy import Node
@@ -88,7 +88,7 @@ class ChunkAttempt(Attempt):
         super().__init__(items.store, job, node, token, worker, spool)
         assert token.span is not None
         self.span = Span(token.span.start, token.span.end)
-        self.name = f"{job_name(token.job, node.place)}:{items.name(self.span)}"
+        self.name = self._called(items, self.span)
         self.files = job.chunk(node.place, self.span.start, token.attempt)
         self.running_dir = self.files.dir
         self._items = items
@@ -100,6 +100,14 @@ class ChunkAttempt(Attempt):
         self._item = self.span.start
         # The item that has declared outputs last.
         self._outputs_of: int | None = None
+
+    def _called(self, items: ArrayItems, span: Span) -> str:
+        """The name of some of the items."""
+        return f"{job_name(self.token.job, self._node.place)}:{items.name(span)}"
+
+    def environment_of(self, span: Span) -> dict[str, str]:
+        """The variables of one item, or of as many as the procedure takes at once, that other items have otherwise."""
+        return {JOB_VARIABLE: self._called(self._items, span)}
 
     def prepare(self) -> None:
         share = self._store.share

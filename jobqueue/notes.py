@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jobqueue.journal import NOTE, lines
@@ -10,6 +11,7 @@ from jobqueue.layout import JobLayout
 from jobqueue.names import JOURNAL, MAX_ITEMS, RunningToken, Span
 from jobqueue.params import loads
 from jobqueue.share import Share
+from jobqueue.words import number_of
 
 # So many digits an item's place has at most.
 _ITEM_DIGITS = len(str(MAX_ITEMS))
@@ -50,6 +52,11 @@ class Done:
         self._take(note)
         return True
 
+    @property
+    def error(self) -> str:
+        """Of the one that has not succeeded."""
+        return str(self._last.get("error", ""))
+
     def _paths(self) -> set[str]:
         """The final names of their outputs."""
         return {output["path"] for output in self._lists["outputs"]}
@@ -71,6 +78,43 @@ class Done:
         record.update((kind, together) for kind, together in self._lists.items() if together)
         record.update((key, last[key]) for key in ("error", "traceback", "ending", "again") if key in last)
         return record
+
+
+@dataclass
+class Tally:
+    """What has become of the items of a chunk.
+
+    Attributes:
+        finished: how many have succeeded.
+        failed: how many have not.
+        again: how many are tried again after an error.
+        error: of the last one that has not succeeded.
+    """
+
+    finished: int = 0
+    failed: int = 0
+    again: int = 0
+    error: str = ""
+
+    def add(self, done: Done) -> None:
+        """Counts some more."""
+        if done.ok:
+            self.finished += done.span.size
+            return
+        self.error = done.error
+        if done.is_forgiven:
+            self.again += done.span.size
+        else:
+            self.failed += done.span.size
+
+    def told(self, size: int) -> str:
+        """What has become of a chunk of so many items, in words; the error is somebody else's text."""
+        left = size - self.finished - self.failed - self.again
+        told = [f"{self.finished} of {number_of(size, 'item')} finished here"]
+        told += [f"{self.failed} failed"] if self.failed else []
+        told += [f"{self.again} to be tried again after an error"] if self.again else []
+        told += [f"{left} not done here"] if left else []
+        return ", ".join(told) + (f" (the last error was {self.error})" if self.error else "")
 
 
 def span_of(note: Mapping[str, Any]) -> Span:

@@ -13,6 +13,7 @@ from jobqueue.attempt import Attempt
 from jobqueue.chunk import ChunkAttempt
 from jobqueue.hierarchy import Node
 from jobqueue.names import RunningToken
+from jobqueue.notes import Tally
 from jobqueue.registry import Registration
 from jobqueue.share import Share
 from jobqueue.store import Store
@@ -106,7 +107,10 @@ class Worker:
     def next_item(self, _attempt: ChunkAttempt, _item: int, _timeout_s: float | None) -> None:
         """Nobody counts the time."""
 
-    def chunk_ended(self, _attempt: ChunkAttempt, _done: int, _failed: int, _error: str) -> None:
+    def counted(self, _tally: Tally) -> None:
+        """Nobody wants to know."""
+
+    def chunk_ended(self, _attempt: ChunkAttempt, _tally: Tally) -> None:
         """Nobody wants to know."""
 
     def unblocked(self) -> None:

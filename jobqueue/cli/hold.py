@@ -1,5 +1,7 @@
 """Begins nothing more of hierarchies, until they are released; what runs goes on.
 
+Of an array what runs is an item, or what its procedure runs at once.
+
 With --json: an array of objects with the keys job, ok, text.
 """
 

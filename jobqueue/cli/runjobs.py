@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     queue.completer = _completer("directories")  # type: ignore[attr-defined]
     parser.add_argument("--slots", type=_count, metavar="N", help="jobs at once (default: the number of usable cores)")
     parser.add_argument("--exit-when-empty", action="store_true", help="end when nothing is runnable or running")
-    parser.add_argument("--max-jobs", type=_count, metavar="N", help="end after so many jobs")
+    parser.add_argument("--max-jobs", type=_count, metavar="N", help="end after so many jobs, or chunks of arrays")
     parser.add_argument(
         "--poll", type=_seconds, metavar="SECONDS", help="between looks when idle (default: the queue's setting, 1)"
     )

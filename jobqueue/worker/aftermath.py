@@ -12,6 +12,7 @@ from jobqueue.items import Frames, called
 from jobqueue.journal import Journal, read_record
 from jobqueue.layout import AttemptLayout, JobLayout
 from jobqueue.names import SUPERVISOR_SLOT, ClosedToken, Record, RunningToken, job_name
+from jobqueue.notes import Tally
 from jobqueue.options import effective_options
 from jobqueue.removal import remove_rest
 from jobqueue.store import Store
@@ -126,13 +127,14 @@ class Aftermath:
         """The name of the worker that clears up."""
         return self._worker
 
-    def clear(self, slots: Collection[int], ending: Ending, spool: Spool | None) -> None:
+    def clear(self, slots: Collection[int], ending: Ending, spool: Spool | None, tally: Tally | None = None) -> None:
         """Does for a reaped slot what it can no longer do; may be repeated.
 
         Args:
             slots: its number, and those of the journals that it was given.
             ending: why it ended.
             spool: what its last attempt printed; ``None``: nothing, or it was copied before.
+            tally: counts the items that are committed in its place.
 
         Raises:
             OSError: the share is in trouble; what could be done was done, nothing is lost, call again.
@@ -145,7 +147,7 @@ class Aftermath:
         for token in store.tokens.running_of(worker):
             if token.slot in slots:
                 with troubles.kept():
-                    self.end(worker, token, ending.for_token(token), spool)
+                    self.end(worker, token, ending.for_token(token), spool, tally)
         if ending.action == "cancel" and ending.job is not None:
             # RACE: the slot may have been killed just as it gave back what was to be cancelled, and before it looked.
             with troubles.kept():
@@ -182,7 +184,14 @@ class Aftermath:
         # What cannot be published for good is tried again at the next beat.
         self._owes = any(won.slot in self._numbers for won in store.tokens.won_of(worker))
 
-    def end(self, owner: str, token: RunningToken, ending: Ending, spool: Spool | None = None) -> None:
+    def end(
+        self,
+        owner: str,
+        token: RunningToken,
+        ending: Ending,
+        spool: Spool | None = None,
+        tally: Tally | None = None,
+    ) -> None:
         """Does with a token in running/ what the end of its process means for it; may be repeated.
 
         Args:
@@ -190,12 +199,13 @@ class Aftermath:
             token: the token.
             ending: why the process ended.
             spool: what it has printed, where this host has it.
+            tally: counts the items that are committed in its place.
 
         Raises:
             OSError: the share is in trouble; nothing is lost, call again.
         """
         try:
-            self._end(owner, token, ending, spool)
+            self._end(owner, token, ending, spool, tally)
         except (FileNotFoundError, NotADirectoryError):
             # The directory that a record or a stream belongs in is gone: the job was deleted.
             self._store.tokens.bin_running(token, owner)
@@ -240,7 +250,7 @@ class Aftermath:
             name = job_name(job.number, node.place)
             self._store.log.warning("%s is ready again: its attempt %d had not died.", name, closed.attempt)
 
-    def _end(self, owner: str, token: RunningToken, ending: Ending, spool: Spool | None) -> None:
+    def _end(self, owner: str, token: RunningToken, ending: Ending, spool: Spool | None, tally: Tally | None) -> None:
         node = node_or_set_aside(self._store, token.job, token.node)
         name = job_name(token.job, node.place) if node else f"job {token.node} of job{token.job}"
         if node is not None and spool is not None and (files := self._attempt(token, node)) is not None:
@@ -249,13 +259,15 @@ class Aftermath:
             # What is left is removed after the next beats, since whoever asked has left word in the inbox.
             remove_rest(self._store, token.job, until=self._store.share.clock.monotonic() + REMOVAL_S)
             return
-        if ending.action == "cancel":
-            self._store.pieces.bear(token, owner)
-            self._store.tokens.cancel_running(token, owner)
+        # What is noted of a chunk has ended, whatever is asked for.
+        left = token if token.span is None else salvage(self._store, owner, token, self._append_result, tally)
+        if left is None:
             return
-        if token.span is None:
-            self._give_back_or_fail(owner, token, ending, (name, node))
-        elif left := salvage(self._store, owner, token, self._append_result):
+        if ending.action == "cancel":
+            self._store.tokens.cancel_running(left, owner)
+        elif left.span is None:
+            self._give_back_or_fail(owner, left, ending, (name, node))
+        else:
             ending = ending.for_rest(left)
             if ending.action != "stop" and not (node and node.array and node.array.is_by_chunk):
                 # One item alone may be blamed.

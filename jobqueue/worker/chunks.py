@@ -8,13 +8,13 @@ that, or this slot itself when it is through.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from jobqueue.chunk import ChunkAttempt
 from jobqueue.hierarchy import Node
 from jobqueue.names import Entry, Record, RunningToken, Span, Token
-from jobqueue.notes import Done
+from jobqueue.notes import Done, Tally
 from jobqueue.store import Store
 from jobqueue.trouble import insist, is_trouble
 from jobqueue.worker.charges import charges
@@ -37,6 +37,7 @@ class Told(Protocol):
     def returned(self) -> None: ...
     def may_go_on(self) -> bool: ...
     def next_item(self, _attempt: ChunkAttempt, _item: int, _timeout_s: float | None, /) -> None: ...
+    def counted(self, _tally: Tally, /) -> None: ...
     def unblocked(self) -> None: ...
     def superseded(self, _token: RunningToken, /) -> None: ...
 
@@ -60,17 +61,16 @@ class ChunkRun:
         limits: of each item.
 
     Attributes:
-        done: how many items have succeeded.
-        failed: how many have not.
-        error: of the last one that has not.
+        ran: how many items were run.
+        tally: what has become of them, as far as that is committed.
         is_superseded: others have taken it, or its job was deleted.
         ready: what of it has become ready meanwhile, and the top-level job's entry as it was seen last.
         entry: the same; to be set by whoever knows it.
     """
 
     def __init__(self, store: Store, attempt: ChunkAttempt, node: Node, pen: Pen, host: Told, limits: Limits) -> None:
-        self.done = self.failed = 0
-        self.error = ""
+        self.ran = 0
+        self.tally = Tally()
         self.is_superseded = False
         self.entry: Entry | None = None
         self.ready: list[tuple[Token, Entry | None]] = []
@@ -103,11 +103,14 @@ class ChunkRun:
         """As it lies in running/ by now."""
         return self._token
 
-    def run(self, *, is_interruptible: bool, restore: Callable[[], None]) -> None:
+    def run(
+        self, *, is_interruptible: bool, prepare: Callable[[Mapping[str, str]], None], restore: Callable[[], None]
+    ) -> None:
         """Runs its items; returns when nothing of it is left to be done here.
 
         Args:
             is_interruptible: see `Attempt.run`.
+            prepare: sets an item's own environment variables.
             restore: makes the process as it was, between two items.
         """
         what = f"the rest of {self._attempt.name}"
@@ -116,6 +119,7 @@ class ChunkRun:
             insist(self._store, what, self._bear)
         while not self.is_superseded and (span := self._begin()) is not None:
             self._host.next_item(self._attempt, span.start, self._limits.timeout_s)
+            prepare(self._attempt.environment_of(span))
             note = self._attempt.run_item(span, is_interruptible=is_interruptible)
             self._host.returned()
             restore()
@@ -148,14 +152,13 @@ class ChunkRun:
         if self._attempt.has_outputs:
             note = insist(self._store, f"the outputs of {self._attempt.name}", lambda: self._attempt.seal(note))
         if not note["ok"]:
-            self.error = note["error"]
             note["again"] = self._is_forgiven(span)
         self._write(note, sync="outputs" in note or not note["ok"] or now - self._synced_at > _SYNC_S)
         self._at = span.end
+        self.ran += span.size
         if not note["ok"]:
             self._fail(span, note)
             return
-        self.done += span.size
         if self._done is not None and not self._done.try_add(note):
             self._commit(self._done)
             if self.is_superseded:
@@ -202,13 +205,14 @@ class ChunkRun:
         return held.errors + 1 < self._limits.max_errors
 
     def _fail(self, span: Span, note: dict[str, Any]) -> None:
-        self.failed += span.size
         if self._done is not None:
             self._commit(self._done)
         if self.is_superseded:
             return
         if note["again"]:
             insist(self._store, f"the result of {self._attempt.name}", lambda: self._try_again(span))
+            if not self.is_superseded:
+                self._count(Done(note))
         else:
             self._commit(Done(note))
 
@@ -228,6 +232,7 @@ class ChunkRun:
             if won is None:
                 self._lose()
                 return
+            self._count(done)
             if won.span is not None and won.span.owed is not None:
                 rest = insist(store, what, lambda: store.pieces.bear_here(won, self._worker, self._worker, token.slot))
                 if rest is None:
@@ -248,6 +253,13 @@ class ChunkRun:
         self.ready += [(token, settled.entry) for token in settled.unblocked]
         if settled.unblocked:
             self._host.unblocked()
+
+    def _count(self, done: Done) -> None:
+        """Counts what cannot be lost any more."""
+        self.tally.add(done)
+        if not done.ok or self._at < self._attempt.span.end:
+            # Whoever buries this slot is to know; at the end the chunk is told as a whole.
+            self._host.counted(self.tally)
 
     def _try_again(self, span: Span) -> None:
         """After an error that an item is forgiven: it is ready again, and the slot goes on with the others."""

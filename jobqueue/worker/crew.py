@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobqueue.errors import JobQueueError
+from jobqueue.notes import Tally
 from jobqueue.store import Store
 from jobqueue.trouble import SweptError
 from jobqueue.words import plain
@@ -63,7 +64,7 @@ class Crew:
     Attributes:
         place: the worker's place in the queue.
         slots: the slots, in their places.
-        finished: how many jobs have succeeded here.
+        finished: how many jobs have succeeded here, each item of an array counted as one.
         failed: how many attempts have not, also of jobs that were tried again: an error, a death, a timeout.
         is_draining: whether nothing new is taken any more.
         exit_code: 1 if the worker cannot go on.
@@ -104,6 +105,7 @@ class Crew:
             "returned": self._returned,
             "ended": self._ended,
             "item": self._item,
+            "counted": self._counted,
             "chunk ended": self._chunk_ended,
             "progress": self._progressed,
             "idle": self._fell_idle,
@@ -160,6 +162,31 @@ class Crew:
         for slot in in_doubt:
             if slot.number in late:
                 self._tell_to_look(slot)
+
+    def stop_held(self) -> None:
+        """Has chunks whose job somebody holds end after the item that they are at; to be called at every beat.
+
+        RACE: a slot may have claimed one by a listing that was older than the hold; so nobody is told, and it is looked
+        for. Only chunks are that have run for a beat: most have ended by then.
+        """
+        now = self._clock.monotonic()
+        chunks = [
+            (slot, slot.current[0])
+            for slot in self.slots
+            if slot.current and slot.has_several and not slot.is_held and now - slot.began >= self.place.pace.beat_s
+        ]
+        if not chunks:
+            return
+        try:
+            held = {entry.number for entry in self._store.index.folder("held")}
+        except OSError as error:
+            self._on_trouble(error)
+            return
+        for slot, number in chunks:
+            if number in held:
+                self._store.log.info("slot %d: job%d is held; ending %s early.", slot.place, number, slot.job)
+                slot.is_held = True
+                slot.tell(f"hold {number}")
 
     def drain(self) -> None:
         """Takes nothing new any more."""
@@ -224,13 +251,15 @@ class Crew:
             ending = slot.ending or self._ending_of(slot)
             self._guard.remove(slot.pid)
             try:
-                self.place.aftermath.clear(slot.numbers, ending, slot.spool)
+                self.place.aftermath.clear(slot.numbers, ending, slot.spool, slot.tally)
             except (OSError, JobQueueError) as error:
                 self._on_trouble(error)
                 slot.clear_at = now + _AGAIN_S
                 return
             slot.close()
             self._buried |= slot.numbers
+            if slot.current is not None and slot.items is not None:
+                self._tell_chunk(slot)
             if slot.current is not None and ending.action in ("died", "timeout", "fail"):
                 self.failed += 1
             self._barren = 0 if slot.has_worked or slot.ending else self._barren + 1
@@ -350,6 +379,7 @@ class Crew:
         slot.job, slot.label, slot.attempt = said["job"], said["label"], said["attempt"]
         slot.progress, slot.status, slot.began = 0.0, "", self._clock.monotonic()
         slot.current, slot.items, slot.item = (said["number"], said["node"]), said["items"], None
+        slot.tally, slot.is_held = Tally(), False
         slot.timeout, slot.left_s = said["timeout"], None
         slot.deadline = None if slot.timeout is None else slot.began + slot.timeout
         slot.has_worked = True
@@ -386,21 +416,33 @@ class Crew:
         slot.item, slot.timeout, slot.left_s = said["item"], said["timeout"], None
         slot.deadline = self._clock.monotonic() + said["timeout"]
 
+    def _counted(self, slot: Slot, said: dict[str, Any]) -> None:
+        slot.tally = Tally(said["finished"], said["failed"], said["again"], said["error"])
+
     def _chunk_ended(self, slot: Slot, said: dict[str, Any]) -> None:
-        took_s = self._clock.monotonic() - slot.began
-        self.finished += said["done"]
-        self.failed += said["failed"]
-        if said["failed"]:
-            self._store.log.warning(
-                "slot %d: %d items of %s have failed, the last one with %s; %d have finished, after %.2f s. "
-                "`jobqueue show %s` tells which, `jobqueue retry %s` runs them again.",
-                slot.place, said["failed"], slot.job, plain(said["error"]), said["done"], took_s,
-                *[slot.job.partition(":")[0]] * 2,
-            )  # fmt: skip
-        elif self._store.log.isEnabledFor(logging.INFO):
-            self._store.log.info("slot %d: %s has finished after %.2f s.", slot.place, slot.job, took_s)
+        self._counted(slot, said)
+        self._tell_chunk(slot)
         slot.job = slot.label = slot.status = ""
         slot.current = slot.deadline = slot.left_s = None
+
+    def _tell_chunk(self, slot: Slot) -> None:
+        """Counts what has become of a chunk's items here, and says so."""
+        assert slot.items is not None
+        took_s, tally, size = self._clock.monotonic() - slot.began, slot.tally, slot.items[1] - slot.items[0]
+        self.finished += tally.finished
+        self.failed += tally.failed + tally.again
+        if tally.finished == size:
+            self._store.log.info("slot %d: %s has finished after %.2f s.", slot.place, slot.job, took_s)
+            return
+        hint = ""
+        if tally.failed:
+            name = slot.job.partition(":")[0]
+            hint = f" `jobqueue show {name}` tells which, `jobqueue retry {name}` runs what has failed again."
+        self._store.log.log(
+            logging.WARNING if tally.error else logging.INFO,
+            "slot %d: %s: %s, after %.2f s.%s",
+            slot.place, slot.job, plain(tally.told(size)), took_s, hint,
+        )  # fmt: skip
 
     def _grant(self, slot: Slot, _said: dict[str, Any]) -> None:
         assert self._settings.max_jobs is not None

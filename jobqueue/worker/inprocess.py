@@ -15,6 +15,7 @@ from jobqueue.chunk import ChunkAttempt
 from jobqueue.errors import JobQueueError, LostRaceError
 from jobqueue.hierarchy import Node
 from jobqueue.names import RunningToken
+from jobqueue.notes import Tally
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.trouble import SweptError
@@ -99,7 +100,7 @@ class InProcessWorker:
         # What is asked to end, by its token: a request may be read between the claim and the attempt's beginning.
         self._asked: dict[RunningToken, Request] = {}
         self._asking = threading.Lock()
-        # Whether what runs was.
+        # Whether what runs was, or its job is held.
         self._is_asked = False
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._tick, name="jobqueue-beat", daemon=True)
@@ -195,6 +196,7 @@ class InProcessWorker:
             with self._asking:
                 self._asked.update(dict.fromkeys(tokens, request))
             self._obey()
+        self._stop_if_held()
 
     def resign(self, why: SweptError) -> None:
         """After it was swept: the next call registers anew."""
@@ -218,6 +220,15 @@ class InProcessWorker:
             attempt.show_status(request.why)
             attempt.ending = request.action
             attempt.mark_error()
+
+    def _stop_if_held(self) -> None:
+        """Has a chunk whose job somebody holds end after the item that it is at."""
+        attempt = self._runner.current
+        if attempt is None or self._runner.chunk is None:
+            return
+        is_held = any(entry.number == attempt.token.job for entry in self._store.index.folder("held"))
+        with self._asking:
+            self._is_asked = self._is_asked or (is_held and attempt is self._runner.current)
 
     def _leave(self) -> None:
         if self._gone.is_set():
@@ -267,9 +278,11 @@ class InProcessWorker:
     def next_item(self, _attempt: ChunkAttempt, _item: int, _timeout_s: float | None) -> None:
         """No timeout is watched here."""
 
-    def chunk_ended(self, attempt: ChunkAttempt, done: int, failed: int, error: str) -> None:
-        outcome = f"{failed} have failed, the last one with {plain(error)}" if failed else "none has failed"
-        self._store.log.info("%s: %d items have finished, %s.", attempt.name, done, outcome)
+    def counted(self, _tally: Tally) -> None:
+        """It is told at the end of the chunk."""
+
+    def chunk_ended(self, attempt: ChunkAttempt, tally: Tally) -> None:
+        self._store.log.info("%s: %s.", attempt.name, plain(tally.told(attempt.span.size)))
 
     def unblocked(self) -> None:
         """Nobody else in this process waits for work."""

@@ -18,8 +18,9 @@ from jobqueue.worker.inbox import Inbox, Request
 
 # A worker that has not beaten for so many beats takes nothing new: others may soon take it for dead.
 _UNSURE_BEATS = 2
-# At every so manieth beat it says how often it calls on the share; at the second one for the first time.
-_TELL_EVERY = 12
+# At every so manieth beat it says how often it calls on the share: for the first time two beats after its second one,
+# at which it looks who is there. What came before was at the pace of one who is alone.
+_TELL_EVERY, _PACED_FROM = 12, 2
 
 
 class Membership:
@@ -96,7 +97,9 @@ class Membership:
         with troubles.kept():
             self._revive()
         with troubles.kept():
-            if self._beats % _TELL_EVERY == 2:
+            if self._beats == _PACED_FROM:
+                self._told = self._beaten_at, self._calls()
+            if self._beats % _TELL_EVERY == _PACED_FROM + 2:
                 self._tell_use()
         try:
             troubles.raise_first()

@@ -16,6 +16,7 @@ from jobqueue.errors import BrokenJobError, JobQueueError
 from jobqueue.hierarchy import Hierarchy, Node
 from jobqueue.layout import JobLayout
 from jobqueue.names import Record, RunningToken
+from jobqueue.notes import Tally
 from jobqueue.options import effective_options
 from jobqueue.store import Store
 from jobqueue.streams import Spool
@@ -86,8 +87,12 @@ class Host(Protocol):
         """An item of a chunk begins."""
         ...
 
-    def chunk_ended(self, _attempt: ChunkAttempt, _done: int, _failed: int, _error: str, /) -> None:
-        """So many items of it have succeeded here, and so many have not, the last one with this error."""
+    def counted(self, _tally: Tally, /) -> None:
+        """So much has become of the items of a chunk that goes on, or that some of them have failed in."""
+        ...
+
+    def chunk_ended(self, _attempt: ChunkAttempt, _tally: Tally, /) -> None:
+        """Nothing more of it is run here."""
         ...
 
     def superseded(self, _token: RunningToken, /) -> None:
@@ -286,18 +291,18 @@ class Runner:
                 return
             if chunk.is_superseded:
                 self._supersede_chunk(attempt, chunk)
-            self._arrays.learn(attempt, chunk.done + chunk.failed, self._store.share.clock.monotonic() - began)
+            self._arrays.learn(attempt, chunk.ran, self._store.share.clock.monotonic() - began)
             for ready, entry in chunk.ready:
                 self.chooser.unblocked(attempt.token.job, [ready], entry)
         finally:
             self.chunk = self.current = None
-            self._host.chunk_ended(attempt, chunk.done, chunk.failed, chunk.error)
+            self._host.chunk_ended(attempt, chunk.tally)
 
     def _run_items(self, attempt: ChunkAttempt, chunk: ChunkRun) -> None:
         process = self.process
         try:
             with process.around(attempt):
-                chunk.run(is_interruptible=process.is_interruptible, restore=process.restore)
+                chunk.run(is_interruptible=process.is_interruptible, prepare=process.prepare, restore=process.restore)
         except (FileNotFoundError, NotADirectoryError):
             # The job was deleted.
             raise

@@ -8,7 +8,7 @@ from jobqueue.hierarchy import Node
 from jobqueue.history import events_of
 from jobqueue.layout import AttemptLayout, JobLayout
 from jobqueue.names import Record, RunningToken
-from jobqueue.notes import notes_of
+from jobqueue.notes import Tally, notes_of
 from jobqueue.store import Store
 from jobqueue.worker.settling import settle_from_record
 
@@ -19,7 +19,9 @@ class Append(Protocol):
     def __call__(self, _job: int, _record: dict[str, Any], /) -> Record: ...
 
 
-def salvage(store: Store, owner: str, token: RunningToken, append: Append) -> RunningToken | None:
+def salvage(
+    store: Store, owner: str, token: RunningToken, append: Append, tally: Tally | None = None
+) -> RunningToken | None:
     """Commits the items of a token in running/ that its slot has noted as done, and settles them.
 
     To be called by the slot itself, when it does not run them any more, or when its process is gone; may be repeated,
@@ -30,6 +32,7 @@ def salvage(store: Store, owner: str, token: RunningToken, append: Append) -> Ru
         owner: in whose running/ it lies.
         token: the token.
         append: into the caller's own journal.
+        tally: counts what is committed.
 
     Returns:
         The token of the rest: its first item is the one that the process was at. ``None``: nothing is left of it in
@@ -39,6 +42,7 @@ def salvage(store: Store, owner: str, token: RunningToken, append: Append) -> Ru
         OSError: the share is in trouble; nothing is lost, call again.
     """
     assert token.span is not None
+    tally = tally or Tally()
     store.pieces.bear(token, owner)
     job = store.layout.job(token.job)
     left: RunningToken | None = token
@@ -47,6 +51,7 @@ def salvage(store: Store, owner: str, token: RunningToken, append: Append) -> Ru
         if done.is_forgiven:
             # CRASH: its slot had noted the error, and had not come to giving it back.
             left = _try_again(store, owner, left, done.span.end)
+            tally.add(done)
             if left is None:
                 return None
             continue
@@ -54,6 +59,7 @@ def salvage(store: Store, owner: str, token: RunningToken, append: Append) -> Ru
         won = store.pieces.try_commit(left, owner, record, done.span.end, is_for_another=True)
         if won is None:
             return None
+        tally.add(done)
         left = store.pieces.bear_here(won, record.worker, owner, token.slot) if won.span and won.span.owed else None
         settle_from_record(store, record.worker, won)
         # Its own slots have theirs.

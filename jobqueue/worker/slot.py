@@ -2,9 +2,9 @@
 
 It talks with its supervisor in lines of JSON over two pipes. From the supervisor: ``go`` (begin), ``look`` (something
 may be ready), ``grant`` (one more job may be taken), ``slot`` (a new number for a journal), ``pause`` and ``resume``
-(take nothing, until told), ``drain`` (end after this job). To it: ``began``, ``waits``, ``goes on``, ``returned``,
-``ended``, ``item``, ``chunk ended``, ``progress``, ``idle``, ``unblocked``, ``superseded``, ``want``, ``slot?``,
-``log``.
+(take nothing, until told), ``hold`` (give back what is not begun of this job's chunk), ``drain`` (end after this job).
+To it: ``began``, ``waits``, ``goes on``, ``returned``, ``ended``, ``item``, ``counted``, ``chunk ended``, ``progress``,
+``idle``, ``unblocked``, ``superseded``, ``want``, ``slot?``, ``log``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import select
 import signal
 import threading
 import traceback
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from jobqueue.attempt import Attempt
@@ -22,6 +23,7 @@ from jobqueue.chunk import ChunkAttempt
 from jobqueue.errors import JobQueueError
 from jobqueue.hierarchy import Node
 from jobqueue.names import QUEUE_VARIABLE, RunningToken
+from jobqueue.notes import Tally
 from jobqueue.params import dumps
 from jobqueue.procedures import describe
 from jobqueue.store import Store
@@ -72,6 +74,8 @@ class SlotProcess:
         self._is_draining = False
         self._is_paused = False
         self._has_timeout = False
+        # The top-level job of whose chunk the rest is to be given back.
+        self._held: int | None = None
         self._numbers: list[int] = []
         self._words: set[str] = set()
         self._sending = threading.Lock()
@@ -192,17 +196,23 @@ class SlotProcess:
             os._exit(1)
         *lines, self._rest = (self._rest + block).split(b"\n")
         for line in lines:
-            word, _, value = line.decode("ascii").partition(" ")
-            if word == "grant":
-                self._grants += 1
-            elif word == "drain":
-                self._is_draining = True
-            elif word in ("pause", "resume"):
-                self._is_paused = word == "pause"
-            elif word == "slot":
-                self._numbers.append(int(value))
-            else:
-                self._words.add(word)
+            self._obey(line.decode("ascii"))
+
+    def _obey(self, line: str) -> None:
+        """The supervisor has said this."""
+        word, _, value = line.partition(" ")
+        if word == "grant":
+            self._grants += 1
+        elif word == "drain":
+            self._is_draining = True
+        elif word in ("pause", "resume"):
+            self._is_paused = word == "pause"
+        elif word == "slot":
+            self._numbers.append(int(value))
+        elif word == "hold":
+            self._held = int(value)
+        else:
+            self._words.add(word)
 
     def _seen(self, word: str) -> bool:
         """Whether a word has come since it was asked for last."""
@@ -221,6 +231,7 @@ class SlotProcess:
 
     def began(self, attempt: Attempt, node: Node, timeout_s: float | None) -> None:
         self._has_timeout = timeout_s is not None
+        self._held = None
         self.send(
             "began", job=attempt.name, label=(node.label or "")[:_MAX_TEXT], attempt=attempt.token.attempt,
             timeout=timeout_s, number=attempt.token.job, node=attempt.token.node, items=_items(attempt.token),
@@ -250,6 +261,11 @@ class SlotProcess:
 
     def may_go_on(self) -> bool:
         self._listen(0)
+        attempt = self._runner.current
+        if attempt is not None and attempt.token.job == self._held:
+            # What is given back must not be taken again by a listing that is older than the hold.
+            self._runner.chooser.look_again()
+            return False
         return not self._is_draining
 
     def next_item(self, _attempt: ChunkAttempt, item: int, timeout_s: float | None) -> None:
@@ -258,8 +274,11 @@ class SlotProcess:
             # Its time begins anew with each item; without one, a word for each would cost more than a short item.
             self.send("item", item=item, timeout=timeout_s)
 
-    def chunk_ended(self, _attempt: ChunkAttempt, done: int, failed: int, error: str) -> None:
-        self._send_later("chunk ended", done=done, failed=failed, error=error[:_MAX_TEXT])
+    def counted(self, tally: Tally) -> None:
+        self.send("counted", **_told(tally))
+
+    def chunk_ended(self, _attempt: ChunkAttempt, tally: Tally) -> None:
+        self._send_later("chunk ended", **_told(tally), calls=self._new_calls())
 
     def unblocked(self) -> None:
         self.send("unblocked")
@@ -291,6 +310,10 @@ class SlotProcess:
 
 def _items(token: RunningToken) -> list[int] | None:
     return None if token.span is None else [token.span.start, token.span.end]
+
+
+def _told(tally: Tally) -> dict[str, Any]:
+    return {**asdict(tally), "error": tally.error[:_MAX_TEXT]}
 
 
 def _line(kind: str, fields: dict[str, Any]) -> bytes:

@@ -8,6 +8,7 @@ import signal
 from typing import Any
 
 from jobqueue.identity import is_group_running
+from jobqueue.notes import Tally
 from jobqueue.store import Store
 from jobqueue.streams import Spool
 from jobqueue.worker.aftermath import Ending
@@ -36,22 +37,24 @@ class Slot:
     def __init__(self, number: int, place: int) -> None:
         self.number = number
         self.place = place
-        self.job = ""
-        self.label = ""
+        self.job = self.label = self.status = ""
         self.attempt = 0
         self.progress = 0.0
-        self.status = ""
         self.began = 0.0
         self.numbers = {number}
         self.spool = Spool()
         self.pid = 0
         self.is_idle = self.is_in_doubt = False
+        # Whether it was told that somebody holds what it runs a chunk of.
+        self.is_held = False
         self.is_leaving = self.has_worked = False
         # The news (see Supervisor) that it had when it was told to look last.
         self.seen_news = 0
         self.current: tuple[int, int] | None = None
         # Of a chunk, its first item and what comes after its last one.
         self.items: list[int] | None = None
+        # What has become of them, as far as it is known.
+        self.tally = Tally()
         # Of them the one whose timeout is watched.
         self.item: int | None = None
         self.timeout: float | None = None
@@ -94,6 +97,11 @@ class Slot:
         os.close(control_read)
         os.close(status_write)
         os.set_blocking(self.status_fd, False)
+
+    @property
+    def has_several(self) -> bool:
+        """Whether it runs several items of an array, one after the other."""
+        return self.items is not None and self.items[1] - self.items[0] > 1
 
     def tell(self, line: str) -> None:
         """Says something to the process, which may have ended already."""

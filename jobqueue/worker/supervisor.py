@@ -161,6 +161,7 @@ class Supervisor:
             else:
                 self._obey(request, {token.slot for token in tokens})
         self.crew.clear_late()
+        self.crew.stop_held()
 
     def _pause_while_unsure(self) -> None:
         """Keeps the slots from taking anything while others may take this worker for dead."""

@@ -33,6 +33,10 @@ class Surroundings(Protocol):
         """The attempt's environment variables, and its streams; the latter go back to the process at the end."""
         ...
 
+    def prepare(self, _variables: Mapping[str, str], /) -> None:
+        """Before one of several items: its own environment variables, beside those of the attempt."""
+        ...
+
     def restore(self) -> None:
         """After one of several items: what it has changed is as it was for the next one."""
         ...
@@ -60,6 +64,9 @@ class CallersProcess:
                     else:
                         os.environ[name] = value
 
+    def prepare(self, variables: Mapping[str, str]) -> None:
+        os.environ.update(variables)
+
     def restore(self) -> None:
         pass
 
@@ -81,7 +88,8 @@ class SlotProcess:
 
     @contextmanager
     def around(self, attempt: Attempt) -> Iterator[None]:
-        self._set_environ(attempt.environment())
+        self._environ = self._base
+        self.prepare(attempt.environment())
         try:
             yield
         finally:
@@ -90,13 +98,13 @@ class SlotProcess:
             finally:
                 self.restore()
 
-    def _set_environ(self, variables: Mapping[str, str]) -> None:
+    def prepare(self, variables: Mapping[str, str]) -> None:
         """Sets a job's environment variables, beside those of the beginning; they stay until those of the next job.
 
         To take them back, where the next job has others, would cost a short job a tenth of its time.
         """
         ours = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
-        self._environ = {**self._base, **ours}
+        self._environ = {**self._environ, **ours}
         stored = _stored_environ()
         for name, value in ours.items():
             # Each change costs a system's call; the last job's are there still.

@@ -261,8 +261,11 @@ class ReapCancelledChunk(ReapChunk):
         if len(self.dead) > 1:
             with self.trouble():
                 control.cancel(self.store, 1)
-        # What was noted has ended before anybody asked, if somebody else clears up.
-        assert set(assert_sound(self.queue_dir)[1]) == {"cancelled"}
+        # What was noted has finished, whoever clears up.
+        assert_sound(self.queue_dir)
+        states = [item.state.value for item in self.array.listItems()]
+        assert states == ["finished"] * 2 + ["cancelled"] * 2
+        assert self.array.item(1).result == "one"
         assert theatre.ran == [0, 1, 2]
 
 

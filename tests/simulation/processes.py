@@ -174,6 +174,7 @@ class SimSlotProcess(SlotProcess):
         self._is_draining = False
         self._has_timeout = False
         self._is_paused = False
+        self._held = None
         self._numbers = []
         self._words = set()
         self._store = store
@@ -212,19 +213,6 @@ class SimSlotProcess(SlotProcess):
         lines, self._lines = self._lines, []
         for line in lines:
             self._obey(line)
-
-    def _obey(self, line: str) -> None:
-        word, _, value = line.partition(" ")
-        if word == "grant":
-            self._grants += 1
-        elif word == "drain":
-            self._is_draining = True
-        elif word in ("pause", "resume"):
-            self._is_paused = word == "pause"
-        elif word == "slot":
-            self._numbers.append(int(value))
-        else:
-            self._words.add(word)
 
 
 class SimSupervisor(Supervisor):

@@ -111,8 +111,7 @@ def test_an_item_is_told_which_one_it_is(shop: Shop) -> None:
     assert array.state is JobState.FINISHED
     for at, start in ((0, 0), (2, 0), (3, 3)):
         directory = str(shop.queue_dir / f"job1/job0/.chunks/0000/{start:08d}.1")
-        name = f"job1/job0:{start}-{min(4, start + 2)}"
-        assert seen[at] == [name, "1", directory, str(shop.queue_dir), directory, directory]
+        assert seen[at] == [f"job1/job0:{at}", "1", directory, str(shop.queue_dir), directory, directory]
     assert "JOBQUEUE_JOB" not in os.environ
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from jobqueue import control
 from jobqueue.names import is_temporary_of
 from jobqueue.proc import JobProc
-from jobqueue.worker.aftermath import Ending
+from jobqueue.store import Store
+from jobqueue.streams import Spool
+from jobqueue.worker.aftermath import Aftermath, Ending
 from jobqueue.worker.settling import settle_from_record
 from jobqueue.worker.sweep import sweep
 from tests.soundness import assert_sound
@@ -51,7 +54,7 @@ def fails(_: JobProc) -> None:
     raise RuntimeError("no licence")
 
 
-def dies(_: JobProc) -> None:
+def dies(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
@@ -149,6 +152,54 @@ def test_what_a_dead_process_had_noted_is_published_for_it(shop: Shop, out: Path
     assert published(out)["f2.exr"] == "frame 2, attempt 2"
     assert temporaries(out) == []
     assert [item.attempt for item in array.listItems()] == [1, 1, 2, 2]
+
+
+def cancel(shop: Shop) -> None:
+    """Somebody cancels the job; its slot's process is ended in the middle, and the supervisor clears up."""
+    with pytest.raises(KeyboardInterrupt):
+        shop.worker.step()
+    control.cancel(shop.store, 1)
+    with contextlib.closing(Spool()) as spool:
+        Aftermath(Store(str(shop.queue_dir), shop.share), shop.worker.name, shop.worker.new_slot).clear(
+            {1}, Ending("cancel", "asked by somebody", 1), spool
+        )
+    assert shop.store.tokens.running_of(shop.worker.name) == []
+
+
+def test_what_has_finished_of_a_chunk_that_is_cancelled_is_published(shop: Shop, out: Path) -> None:
+    array = shop.submit(5, chunk=4)
+    theatre.acts = {0: writes(out, lambda _: "zero"), 1: writes(out), 2: writes(out, dies), 3: writes(out)}
+    cancel(shop)
+    assert [item.state.value for item in array.listItems()] == ["finished"] * 2 + ["cancelled"] * 3
+    assert published(out) == {"f0.exr": "frame 0, attempt 1", "f1.exr": "frame 1, attempt 1"}
+    assert (array.item(0).result, array.item(2).error) == ("zero", "cancelled")
+    assert shop.store.index.find(1, ("done",))
+    assert_sound(shop.queue_dir)
+
+
+def test_an_error_that_was_forgiven_in_a_chunk_that_is_cancelled_is_not_tried_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = shop.submit(4, maxErrors=2)
+    theatre.acts = {1: fails}
+    monkeypatch.setattr(shop.worker.store.pieces, "try_shorten", dies)
+    cancel(shop)
+    assert [item.state.value for item in array.listItems()] == ["finished"] + ["cancelled"] * 3
+    assert_sound(shop.queue_dir)
+
+
+def test_a_chunk_that_is_cancelled_when_all_of_it_is_noted_has_finished(
+    shop: Shop, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = shop.submit(3)
+    theatre.acts = {number: writes(out) for number in range(3)}
+    monkeypatch.setattr(shop.worker.store.pieces, "try_commit", dies)
+    cancel(shop)
+    assert [item.state.value for item in array.listItems()] == ["finished"] * 3
+    assert len(published(out)) == 3
+    # What waits for it is cancelled all the same, and no duty is left.
+    assert assert_sound(shop.queue_dir)[1] == ["finished", "cancelled"]
+    assert os.listdir(shop.worker.registration.files.won) == []
 
 
 def test_another_item_of_the_attempt_that_may_still_run_keeps_its_directory(shop: Shop, out: Path) -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from jobqueue import control, removal
 from jobqueue.liveness import Death
-from jobqueue.names import RunningToken, Token, WonToken
+from jobqueue.names import RunningToken, Token, Use, WonToken
 from jobqueue.pace import Pace
+from jobqueue.registry import use_of
 from jobqueue.share import Removal
 from jobqueue.store import Store
 from jobqueue.worker.aftermath import Ending
@@ -230,6 +231,31 @@ def test_a_worker_that_leaves_removes_what_was_left_to_it_and_beats_meanwhile(
     assert not os.path.exists(store.layout.job(1).dir)
     assert not os.path.exists(member.files.dir)
     assert len(beats) == 4
+
+
+def test_what_a_worker_says_of_its_calls_is_not_how_it_came(store: Store, share: FailingShare) -> None:
+    numbers = iter(range(1, 99))
+    member = Membership(store, "w", 1, lambda: next(numbers))
+
+    def beat_twice(slots_calls: int) -> Use | None:
+        for _ in range(2):
+            member.jobs_calls += slots_calls
+            share.clock.sleep(5)
+            member.beat()
+        return use_of(store, member.name)
+
+    # Until it has looked who is there nothing keeps its slots back.
+    assert beat_twice(1_000_000) is None
+    use = beat_twice(10)
+    assert use is not None
+    assert 20 <= use.calls < 1000
+    assert use.took_ms == 10_000
+    for _ in range(6):
+        use = beat_twice(20)
+    assert use is not None
+    assert 240 <= use.calls < 1000
+    assert use.took_ms == 60_000
+    member.leave()
 
 
 def test_what_a_sweeper_has_no_time_to_remove_it_goes_on_with_later(store: Store, share: FailingShare) -> None:

@@ -55,6 +55,14 @@ def test_a_chunk_that_is_run_at_once_is_noted_and_committed_as_one(shop: Shop) -
     assert set(assert_sound(shop.queue_dir)[1]) == {"finished"}
 
 
+def test_a_chunk_that_is_run_at_once_is_told_all_of_its_frames(shop: Shop) -> None:
+    submit_frames(shop.queue, "10-7,20", chunk=4)
+    seen = []
+    theatre.acts = dict.fromkeys((7, 20), lambda _: seen.append(os.environ["JOBQUEUE_JOB"]))
+    shop.worker.run_all()
+    assert seen == ["job1/job0:10-7", "job1/job0:20"]
+
+
 def test_a_chunk_ends_where_its_frames_are_not_in_step(shop: Shop) -> None:
     """A program that is told the first frame and the last one would work on all between."""
     submit_frames(shop.queue, "1-5x2,6,20-18,-3--1", chunk=4)
@@ -299,6 +307,21 @@ location = os.environ["JOBQUEUE_QUEUE"]
 control.cancel(Store(location), 1)
 inprocess._workers[os.getpid(), location]._beat()
 """
+
+
+def test_a_script_runs_no_further_item_of_a_chunk_whose_job_is_held(queue_dir: Path) -> None:
+    queue = jobqueue.JobQueue(str(queue_dir))
+    root = queue.createJobRoot()
+    holds = _CANCELS.replace("cancel", "hold")
+    root.createJobArray("code", over={"text": [holds if item == 1 else "" for item in range(4)]}, chunk=4)
+    handle = root.activate()
+    array = handle.listSubJobs()[0]
+    assert queue.runNextAvailableJob()
+    assert [item.state.value for item in array.listItems()] == ["finished"] * 2 + ["ready"] * 2
+    assert not queue.runNextAvailableJob()
+    handle.release()
+    assert queue.runNextAvailableJob()
+    assert [item.state.value for item in array.listItems()] == ["finished"] * 4
 
 
 def test_what_is_cancelled_stays_failed_where_it_has(shop: Shop) -> None:

@@ -144,8 +144,9 @@ def test_a_cancelled_array_ends_in_the_middle_of_a_chunk(q: Queue, scene: Scene,
     assert worker.ends() == 0
     assert not is_alive(slot)
     assert scene.runs() == [1, 1]
-    assert set(states(array)) == {"cancelled"}
-    assert set(assert_sound(q.dir)[1]) == {"cancelled"}
+    # What had finished stays so.
+    assert states(array) == ["finished", *["cancelled"] * 3]
+    assert_sound(q.dir)
 
 
 def test_a_deleted_array_ends_in_the_middle_of_a_chunk(q: Queue, scene: Scene, start: START, gate: Gate) -> None:
@@ -191,6 +192,98 @@ def test_a_worker_that_is_told_to_end_at_once_charges_nothing(q: Queue, scene: S
     assert states(array) == ["finished", "ready", "ready", "ready"]
     assert all(name.endswith(".0") for name in q.folder(1, "ready"))
     assert_sound(q.dir)
+
+
+# --- what an item finds -----------------------------------------------------------------------------------------------
+
+
+def test_each_item_of_a_chunk_finds_its_own_name(q: Queue, scene: Scene, start: START) -> None:
+    name = "import os; result = [os.environ['JOBQUEUE_JOB'], os.environ['JOBQUEUE_ATTEMPT']]"
+    spoils = f"{name}; os.environ['JOBQUEUE_JOB'] = 'job9'; os.environ['MINE'] = '1'"
+    array = scene.submit([name, spoils, name, f"{name}; result.append(os.environ.get('MINE'))"], chunk=3)
+    assert start("--slots", "1", "--exit-when-empty").ends() == 0
+    found = [item.result for item in array.listItems()]
+    assert found == [*([f"job1/job0:{item}", "1"] for item in range(3)), ["job1/job0:3", "1", None]]
+
+
+# --- what is held -----------------------------------------------------------------------------------------------------
+
+
+def test_a_held_array_ends_in_the_middle_of_a_chunk_and_goes_on_when_it_is_released(
+    q: Queue, scene: Scene, start: START, gate: Gate
+) -> None:
+    array = scene.submit(["", gate.code, "", ""], chunk=3)
+    worker = start("--slots", "1")
+    gate.wait_for()
+    job = q.queue.listJobs()[0]
+    job.hold()
+    worker.wait_to_say("job1 is held; ending job1/job0:0-2 early")
+    gate.open()
+    until(lambda: states(array) == ["finished"] * 2 + ["ready"] * 2, "the rest is given back")
+    worker.wait_for_beats(3)
+    assert scene.runs() == [1, 1]
+    assert worker.says("job1/job0:0-2: 2 of 3 items finished here, 1 not done here, after")
+    assert worker.complaints() == []
+    job.release()
+    until(job.isFinished, "it goes on")
+    assert scene.runs() == [1] * 4
+    worker.signal(signal.SIGTERM)
+    assert worker.ends() == 0
+    assert worker.says("5 jobs finished, 0 attempts failed")
+    assert set(assert_sound(q.dir)[1]) == {"finished"}
+
+
+def test_a_hold_of_another_job_is_nothing_to_a_chunk(q: Queue, scene: Scene, start: START, gate: Gate) -> None:
+    array = scene.submit(["", gate.code, "", ""], chunk=3)
+    q.submit("").hold()
+    worker = start("--slots", "1")
+    gate.wait_for()
+    worker.wait_for_beats(3)
+    gate.open()
+    until(lambda: states(array) == ["finished"] * 4, "all have run")
+    assert not worker.says("is held")
+    assert [item.attempt for item in array.listItems()] == [1] * 4
+
+
+# --- what is told -----------------------------------------------------------------------------------------------------
+
+
+def test_what_has_failed_in_a_chunk_is_told_and_counted_though_its_process_has_died_later(
+    q: Queue, scene: Scene, start: START
+) -> None:
+    bad = "raise RuntimeError('no licence')"
+    scene.submit(["", bad, "", "", "os._exit(3)", "", ""], maxAttempts=1)
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    told = "job1/job0:0-6: 3 of 7 items finished here, 1 failed, 3 not done here (the last error was RuntimeError: no"
+    assert worker.says(told)
+    assert worker.says("`jobqueue show job1/job0` tells which, `jobqueue retry job1/job0` runs what has failed again.")
+    assert worker.says("job1/job0:4 has failed")
+    assert worker.says("job1/job0:5-6 has finished after")
+    assert worker.says("5 jobs finished, 2 attempts failed")
+
+
+def test_what_was_noted_and_not_committed_by_a_dead_process_is_counted(q: Queue, scene: Scene, start: START) -> None:
+    scene.submit(["", "", "os._exit(3)", ""], maxAttempts=1)
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    assert worker.says("job1/job0:0-3: 2 of 4 items finished here, 2 not done here, after")
+    assert worker.says("3 jobs finished, 1 attempt failed")
+
+
+def test_an_error_that_is_forgiven_in_a_chunk_is_not_told_as_a_failure(
+    q: Queue, scene: Scene, start: START, tmp_path: Path
+) -> None:
+    marker = tmp_path / "failed once"
+    once = f"import pathlib\npath = pathlib.Path({str(marker)!r})\n"
+    once += "if not path.exists():\n    path.touch()\n    raise RuntimeError('not yet')\n"
+    scene.submit(["", once, ""], maxErrors=2)
+    worker = start("--slots", "1", "--exit-when-empty")
+    assert worker.ends() == 0
+    told = "job1/job0:0-2: 2 of 3 items finished here, 1 to be tried again after an error (the last error was "
+    assert worker.says(f"{told}RuntimeError: not yet), after")
+    assert not worker.says("jobqueue retry")
+    assert worker.says("4 jobs finished, 1 attempt failed")
 
 
 # --- several at once --------------------------------------------------------------------------------------------------
