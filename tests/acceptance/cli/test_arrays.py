@@ -224,7 +224,7 @@ def test_a_job_without_arrays_has_no_items(cli: Cli) -> None:
 
 
 def test_ten_million_items_are_refused_without_being_listed(cli: Cli) -> None:
-    name = cli.good("submit", "--array", "1-10000000", "--", "true").strip()
+    name = cli.good("submit", "--array", "1-10000000", "--", "true {frame}").strip()
     tracemalloc.start()
     try:
         assert "job1/job0:1 has not failed" in cli.refused("retry", f"{name}:1-10000000")
