@@ -88,7 +88,8 @@ class ChunkAttempt(Attempt):
         super().__init__(items.store, job, node, token, worker, spool)
         assert token.span is not None
         self.span = Span(token.span.start, token.span.end)
-        self.name = self._called(items, self.span)
+        self._array = job_name(token.job, node.place)
+        self.name = f"{self._array}:{items.name(self.span)}"
         self.files = job.chunk(node.place, self.span.start, token.attempt)
         self.running_dir = self.files.dir
         self._items = items
@@ -101,13 +102,9 @@ class ChunkAttempt(Attempt):
         # The item that has declared outputs last.
         self._outputs_of: int | None = None
 
-    def _called(self, items: ArrayItems, span: Span) -> str:
-        """The name of some of the items."""
-        return f"{job_name(self.token.job, self._node.place)}:{items.name(span)}"
-
     def environment_of(self, span: Span) -> dict[str, str]:
         """The variables of one item, or of as many as the procedure takes at once, that other items have otherwise."""
-        return {JOB_VARIABLE: self._called(self._items, span)}
+        return {JOB_VARIABLE: f"{self._array}:{self._items.name(span)}"}
 
     def prepare(self) -> None:
         share = self._store.share

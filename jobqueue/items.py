@@ -136,9 +136,9 @@ class Frames(Sequence[int]):
 
 def called(frames: Frames | None, span: Span) -> str:
     """What people call some items: by their frames, or else by their places, from 0; of very many not all."""
-    if frames is not None:
-        return frames.text(span, most=_NAMED_PARTS)
-    return str(span.start) if span.size == 1 else f"{span.start}-{span.end - 1}"
+    if span.size == 1:
+        return str(span.start if frames is None else frames[span.start])
+    return f"{span.start}-{span.end - 1}" if frames is None else frames.text(span, most=_NAMED_PARTS)
 
 
 def _double_in(parts: Sequence[range]) -> int | None:

@@ -590,4 +590,18 @@ SABOTAGES = (
         "after a death finished items run again",
         ("tests/unit/test_chunks.py", "tests/unit/test_pieces.py"),
     ),
+    Sabotage(
+        "a-cancel-forgets-what-is-done", "jobqueue/worker/aftermath.py",
+        "        left = token if token.span is None else salvage(",
+        '        left = token if token.span is None or ending.action == "cancel" else salvage(',
+        "items of a chunk that have finished are cancelled",
+        ("tests/unit/test_item_outputs.py",),
+    ),
+    Sabotage(
+        "a-hold-is-nothing-to-a-chunk", "jobqueue/worker/inprocess.py",
+        "self._is_asked or (is_held and attempt is self._runner.current)\n",
+        "self._is_asked\n",
+        "items of a job that is held are begun",
+        ("tests/unit/test_whole_chunks.py",),
+    ),
 )  # fmt: skip
