@@ -291,8 +291,8 @@ class JobHandle:
     def hold(self) -> None:
         """Keeps workers from beginning anything more of the hierarchy, until `release`. What runs goes on.
 
-        A worker that is busy with the hierarchy sees it within about a second; of a chunk that it runs, which goes on to
-        the end of the item, at its next beat.
+        A worker that is busy with the hierarchy sees it within about a second; one that runs a chunk of it at its next
+        beats, and goes on to the end of the item.
 
         Raises:
             JobStateError: it is a sub-job, or has ended already.
