@@ -8,7 +8,8 @@ from jobqueue import control
 from jobqueue import params as codec
 from jobqueue.archiving import archive
 from jobqueue.errors import JobStateError
-from jobqueue.item import ItemHandle, ItemReader
+from jobqueue.item import ItemHandle
+from jobqueue.itemreader import ItemReader
 from jobqueue.layout import AttemptLayout
 from jobqueue.names import ClosedToken, RunningToken, WonToken, job_name, parse_job_number
 from jobqueue.reader import JobReader

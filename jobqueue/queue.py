@@ -258,7 +258,8 @@ class JobQueue:
 
 def items_named(queue: JobQueue, name: str) -> Selection:
     """The same as `JobQueue.findItems`, without a handle for each, for the other modules of this package."""
-    from jobqueue.item import ItemReader, Selection
+    from jobqueue.item import Selection
+    from jobqueue.itemreader import ItemReader
 
     head, _, items = name.partition(":")
     reader = reader_of(queue.findJob(head))

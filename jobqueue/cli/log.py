@@ -67,7 +67,7 @@ def _run_item(arguments: argparse.Namespace, wanted: list[str]) -> int:
     """The same for an item of an array, which shares its files with others of its chunk."""
     if arguments.follow:
         raise UsageError("--follow is for jobs, not for items; without it is shown what the item has printed so far")
-    from jobqueue.item import Printed
+    from jobqueue.itemreader import Printed
 
     item = one_item(open_queue(arguments), arguments.job)
     texts = item.reader.printed(item.index, arguments.attempt)

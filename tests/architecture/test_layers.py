@@ -43,6 +43,7 @@ check check.finding check.look check.archives check.entries check.rebuild check.
 check.standing check.records check.leftovers check.audit
 doctor doctor.meeting doctor.contest doctor.sight doctor.locking doctor.speed doctor.examine
 reader
+itemreader
 item
 handle
 job
