@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from jobqueue.attempt import Attempt
+from jobqueue.worker.variables import Variables, stored
 
 _SIGNALS = (
     signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGALRM, signal.SIGTERM,
@@ -80,7 +81,10 @@ class SlotProcess:
     is_interruptible = False
 
     def __init__(self) -> None:
-        self._base = self._environ = dict(os.environb)
+        self._variables = Variables()
+        self._base = dict(os.environb)
+        self._ours: dict[bytes, bytes] = {}
+        self._environ = self._base
         self._umask = os.umask(0o022)
         os.umask(self._umask)
         self._blocked = pthread_sigmask(signal.SIG_BLOCK, ())
@@ -102,20 +106,21 @@ class SlotProcess:
 
         To take them back, where the next job has others, would cost a short job a tenth of its time.
         """
-        ours = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
-        self._environ = {**self._base, **ours}
-        stored = _stored_environ()
-        for name, value in ours.items():
-            # Each change costs a system's call; the last job's are there still.
-            if stored.get(name) != value:
-                os.environb[name] = value
+        self._ours = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+        self._environ = {**self._base, **self._ours}
+        there = stored()
+        for name, value in self._ours.items():
+            # The last job's are there still.
+            if there.get(name) != value:
+                self._variables.set(name, value)
         self._restore_environ()
 
     def prepare(self, variables: Mapping[str, str]) -> None:
         # All others are as they were; to look at them again would cost a short item a tenth of its time.
         for name, value in variables.items():
-            os.environ[name] = value
-            self._environ[os.fsencode(name)] = os.fsencode(value)
+            key = os.fsencode(name)
+            self._ours[key] = self._environ[key] = os.fsencode(value)
+            self._variables.set(key, self._ours[key])
 
     def restore(self) -> None:
         # First, since an alarm that a job has left behind would end the slot.
@@ -130,11 +135,8 @@ class SlotProcess:
 
     def _restore_environ(self) -> None:
         # Both hold the encoded form; to look at each variable for each job would be a tenth of its cost.
-        if _stored_environ() != self._environ:
+        if stored() != self._environ:
             os.environb.clear()
-            os.environb.update(self._environ)
-
-
-def _stored_environ() -> dict[bytes, bytes]:
-    stored: dict[bytes, bytes] = os.environb._data  # type: ignore[attr-defined]
-    return stored
+            os.environb.update(self._base)
+            for name, value in self._ours.items():
+                self._variables.set(name, value)

@@ -35,6 +35,7 @@ registry state streams liveness
 removal
 attempt submit control archiving history overview
 chunk
+worker.variables
 worker worker.charges worker.others worker.tidying worker.signals worker.doubts worker.broken worker.chooser
 worker.publishing worker.settling worker.guard worker.inbox worker.pen worker.arrays worker.salvage worker.chunks
 worker.runner worker.aftermath worker.sweep
