@@ -8,8 +8,8 @@ import signal
 # The functions of `signal` make an enumeration's member of each handler, which for eight of them takes as long as three
 # calls on a share.
 from _signal import getsignal, pthread_sigmask  # type: ignore[import-not-found]
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from jobqueue.attempt import Attempt
@@ -29,8 +29,7 @@ class Surroundings(Protocol):
         """Whether a KeyboardInterrupt is the user's; else it is the job's own, which has failed."""
         ...
 
-    @contextmanager
-    def around(self, _attempt: Attempt, /) -> Iterator[None]:
+    def around(self, _attempt: Attempt, /) -> AbstractContextManager[None]:
         """The attempt's environment variables, and its streams; the latter go back to the process at the end."""
         ...
 
@@ -43,27 +42,36 @@ class Surroundings(Protocol):
         ...
 
 
+@contextmanager
+def _lent(attempt: Attempt, restore: Callable[[], None]) -> Iterator[None]:
+    """The process is the job's; afterwards the streams are ours, and all else is restored whatever those say."""
+    try:
+        yield
+    finally:
+        try:
+            attempt.take_back_streams()
+        finally:
+            restore()
+
+
 class CallersProcess:
     """The process of whoever called us, which is to have its own variables again; all else in it is his affair."""
 
     is_interruptible = True
 
-    @contextmanager
-    def around(self, attempt: Attempt) -> Iterator[None]:
+    def around(self, attempt: Attempt) -> AbstractContextManager[None]:
         variables = attempt.environment()
         before = {name: os.environ.get(name) for name in variables}
         os.environ.update(variables)
-        try:
-            yield
-        finally:
-            try:
-                attempt.take_back_streams()
-            finally:
-                for name, value in before.items():
-                    if value is None:
-                        os.environ.pop(name, None)
-                    else:
-                        os.environ[name] = value
+
+        def put_back() -> None:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+        return _lent(attempt, put_back)
 
     def prepare(self, variables: Mapping[str, str]) -> None:
         os.environ.update(variables)
@@ -90,16 +98,9 @@ class SlotProcess:
         self._blocked = pthread_sigmask(signal.SIG_BLOCK, ())
         self._handlers = [(number, getsignal(number)) for number in _SIGNALS]
 
-    @contextmanager
-    def around(self, attempt: Attempt) -> Iterator[None]:
+    def around(self, attempt: Attempt) -> AbstractContextManager[None]:
         self._set_environ(attempt.environment())
-        try:
-            yield
-        finally:
-            try:
-                attempt.take_back_streams()
-            finally:
-                self.restore()
+        return _lent(attempt, self.restore)
 
     def _set_environ(self, variables: Mapping[str, str]) -> None:
         """Sets a job's environment variables, beside those of the beginning; they stay until those of the next job.
